@@ -1,0 +1,68 @@
+/*
+ * accel/accel.h - a way of running guest instructions, and the threads that do it.
+ *
+ * The architectural registers have one home, the target's CPU struct.  run() may hold them
+ * elsewhere, but they are back in it whenever run() has returned, unless `lazy_state`.
+ * run() is called on the vCPU's thread without the machine lock; kick() from any thread; the rest
+ * while the machine is paused, with the lock.
+ */
+#ifndef ACCEL_ACCEL_H
+#define ACCEL_ACCEL_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "core/machine.h"
+
+typedef struct Accel Accel;
+typedef struct AccelOps AccelOps;
+
+typedef enum RunExit {
+    RUN_BUDGET,                     /* ran the instructions it was given */
+    RUN_REQUEST,                    /* vcpu->requests has VCPU_STOP, or someone called kick() */
+    RUN_HALTED,                     /* HLT: wait for a request */
+    RUN_SHUTDOWN,                   /* triple fault */
+    RUN_DEBUG,                      /* breakpoint, watchpoint, single step */
+    RUN_FAILED,                     /* the accelerator itself failed; errp says why */
+} RunExit;
+
+struct Accel {                      /* the accelerator's own struct embeds this first */
+    const AccelOps *ops;
+    Machine *machine;
+};
+
+struct AccelOps {
+    const char *name, *summary;
+    bool lazy_state;                /* pull/push needed around register access (KVM) */
+    bool (*probe)(GError **errp);   /* judges quality, not presence; false: why not */
+    Accel *(*create)(Machine *m, GError **errp);
+    void (*destroy)(Accel *a);
+    bool (*vcpu_create)(Accel *a, Vcpu *c, GError **errp);
+    void (*vcpu_destroy)(Accel *a, Vcpu *c);
+    RunExit (*run)(Accel *a, Vcpu *c, uint64_t max_insns, GError **errp);
+    void (*pull)(Accel *a, Vcpu *c);        /* only lazy_state: registers to the CPU struct ... */
+    void (*push)(Accel *a, Vcpu *c);        /* ... and back */
+    void (*flush)(Accel *a, Vcpu *c);       /* registers or memory were changed from outside */
+    bool (*set_breakpoint)(Accel *a, uint64_t linear, bool on);
+    uint64_t (*insn_count)(Accel *a, Vcpu *c);  /* executed so far, for info and benchmarks */
+    void (*info)(Accel *a, Vcpu *c, GString *out);  /* counters for the monitor; may be NULL */
+};
+
+extern const AccelOps *const accel_list[];      /* NULL at its end; the order is the default chain */
+extern const AccelOps accel_interp;
+
+/* "interp", "a:b" (a fallback chain) or NULL for the default; says on stderr why it moves on. */
+Accel *accel_open(Machine *m, const char *chain, GError **errp);
+
+/* ---- the vCPU threads (accel/runner.c) ---- */
+
+typedef struct Runner Runner;
+
+Runner *runner_new(Accel *a, GError **errp);    /* a paused thread for every vCPU of the machine */
+void runner_free(Runner *r);                    /* stops and joins; without the lock */
+void runner_resume(Runner *r);                  /* starts the clock too */
+void runner_pause(Runner *r);                   /* returns when no vCPU runs; drops the lock to wait */
+bool runner_running(const Runner *r);
+Accel *runner_accel(Runner *r);
+
+#endif

@@ -1,0 +1,74 @@
+/*
+ * core/machine.h - what all parts of one emulated computer share, and how a part asks for the whole
+ * to reset, power off or pause.  Two machines fit in one process.
+ *
+ * machine_request() is for any thread; the rest holds the machine lock.
+ */
+#ifndef CORE_MACHINE_H
+#define CORE_MACHINE_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "core/clock.h"
+#include "core/device.h"
+#include "core/loop.h"
+#include "core/memory.h"
+#include "core/vcpu.h"
+
+typedef enum MachineRequest {
+    MACHINE_RESET = 1 << 0,         /* reset button, keyboard controller, triple fault */
+    MACHINE_POWEROFF = 1 << 1,      /* ACPI S5 */
+    MACHINE_POWERDOWN = 1 << 2,     /* someone pressed the power button: tell the guest */
+    MACHINE_PAUSE = 1 << 3,         /* stop, debugger, host I/O error */
+    MACHINE_QUIT = 1 << 4,          /* the process ends; exit status in quit_status */
+    MACHINE_FAILED = 1 << 5,        /* the accelerator cannot go on; text in fail_text */
+} MachineRequest;
+
+/* Who is told of what happens to the machine as a whole; by the loop, lock held. */
+typedef struct MachineWatch {
+    void (*powerdown)(void *opaque);            /* the power-management device */
+    void (*reset_done)(void *opaque);
+    void *opaque;
+    struct MachineWatch *next;
+} MachineWatch;
+
+struct Machine {
+    Loop *loop;
+    Clock *clock;
+    Region mem_root, io_root;       /* 2^52 bytes of memory, 64 KiB of ports */
+    AddressSpace *mem, *io;
+    GPtrArray *vcpus;               /* of Vcpu *; owned by whoever added them */
+    GPtrArray *devices;             /* of Device *, in order of realize */
+    Bus *buses;
+    MachineWatch *watches;
+    _Atomic uint32_t requests;      /* MachineRequest bits, served by system/ */
+    int quit_status;
+    char *fail_text;
+    unsigned next_id;
+    GHashTable *services;           /* what parts offer each other by name: see machine_provide() */
+    /* Names from -chardev, -drive to objects, for device properties; set by system/ or a test. */
+    void *(*resolve)(void *opaque, PropKind kind, const char *id, GError **errp);
+    void *resolve_opaque;
+};
+
+Machine *machine_new(Clock *clock);             /* takes the clock over */
+void machine_free(Machine *m);                  /* devices in reverse order of realize */
+void machine_reset(Machine *m);                 /* every device: reset, then every device: settle */
+void machine_request(Machine *m, MachineRequest what);
+void machine_quit(Machine *m, int status);      /* MACHINE_QUIT with a status; first one wins */
+void machine_fail(Machine *m, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+void machine_watch(Machine *m, MachineWatch *w);
+Device *machine_find(Machine *m, const char *id);       /* by id, or by class name (first) */
+Bus *machine_find_bus(Machine *m, const char *name);    /* by id, else first of that kind */
+
+/* One object of a kind for all: "input" (Input *, made before the devices), "display" (Display *, by
+ * the VGA device), "drives" (block/block.h), "fw_cfg" (FwCfg *), "isa" (IsaBus *), "pci" (PciBus *).
+ * NULL when nobody provides it. */
+void machine_provide(Machine *m, const char *service, void *object);
+void *machine_service(Machine *m, const char *service);
+
+static inline void machine_lock(Machine *m) { loop_lock(m->loop); }
+static inline void machine_unlock(Machine *m) { loop_unlock(m->loop); }
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * hw/fw_cfg.h - the firmware configuration device: items and named files that SeaBIOS reads.
+ *
+ * The board and the machine builder add items before the first reset; devices may (a display's
+ * boot options).  Provided as the machine's "fw_cfg" service.  With the machine lock held.
+ */
+#ifndef HW_FW_CFG_H
+#define HW_FW_CFG_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct FwCfg FwCfg;
+
+enum {                          /* item keys that firmware knows */
+    FW_CFG_SIGNATURE = 0x00, FW_CFG_ID = 0x01, FW_CFG_UUID = 0x02, FW_CFG_RAM_SIZE = 0x03,
+    FW_CFG_NOGRAPHIC = 0x04, FW_CFG_NB_CPUS = 0x05, FW_CFG_MACHINE_ID = 0x06,
+    FW_CFG_KERNEL_ADDR = 0x07, FW_CFG_KERNEL_SIZE = 0x08, FW_CFG_KERNEL_CMDLINE = 0x09,
+    FW_CFG_INITRD_ADDR = 0x0a, FW_CFG_INITRD_SIZE = 0x0b, FW_CFG_BOOT_DEVICE = 0x0c,
+    FW_CFG_NUMA = 0x0d, FW_CFG_BOOT_MENU = 0x0e, FW_CFG_MAX_CPUS = 0x0f,
+    FW_CFG_KERNEL_ENTRY = 0x10, FW_CFG_KERNEL_DATA = 0x11, FW_CFG_INITRD_DATA = 0x12,
+    FW_CFG_CMDLINE_ADDR = 0x13, FW_CFG_CMDLINE_SIZE = 0x14, FW_CFG_CMDLINE_DATA = 0x15,
+    FW_CFG_SETUP_ADDR = 0x16, FW_CFG_SETUP_SIZE = 0x17, FW_CFG_SETUP_DATA = 0x18,
+    FW_CFG_FILE_DIR = 0x19, FW_CFG_FILE_FIRST = 0x20,
+    FW_CFG_ACPI_TABLES = 0x8000, FW_CFG_SMBIOS_ENTRIES = 0x8001, FW_CFG_IRQ0_OVERRIDE = 0x8002,
+    FW_CFG_E820_TABLE = 0x8003,
+};
+
+/* The bytes are copied. */
+void fw_cfg_add_bytes(FwCfg *f, uint16_t key, const void *data, size_t len);
+void fw_cfg_add_u16(FwCfg *f, uint16_t key, uint16_t v);
+void fw_cfg_add_u32(FwCfg *f, uint16_t key, uint32_t v);
+void fw_cfg_add_u64(FwCfg *f, uint16_t key, uint64_t v);
+void fw_cfg_add_string(FwCfg *f, uint16_t key, const char *s);      /* with its NUL */
+/* "etc/e820", "bootorder", "genroms/linuxboot.bin"; false: no room, or a name over 55 bytes */
+bool fw_cfg_add_file(FwCfg *f, const char *name, const void *data, size_t len, GError **errp);
+/* The guest may write it back (DMA interface only); read it with fw_cfg_file(). */
+bool fw_cfg_add_writable_file(FwCfg *f, const char *name, const void *data, size_t len, GError **errp);
+const void *fw_cfg_file(FwCfg *f, const char *name, size_t *len);   /* NULL: no such file */
+
+#endif

@@ -1,0 +1,148 @@
+/*
+ * target/x86/cpu.h - the registers of an x86 processor, in the one form that all accelerators, the
+ * debugger and saved state share.
+ *
+ * Belongs to the vCPU's thread while it runs; to whoever holds the machine lock while it is paused.
+ * References are to the Intel SDM, volume 3A unless another is named.
+ */
+#ifndef TARGET_X86_CPU_H
+#define TARGET_X86_CPU_H
+
+#include <glib.h>
+#include <setjmp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "core/vcpu.h"
+
+enum { X86_RAX, X86_RCX, X86_RDX, X86_RBX, X86_RSP, X86_RBP, X86_RSI, X86_RDI,
+       X86_R8, X86_R9, X86_R10, X86_R11, X86_R12, X86_R13, X86_R14, X86_R15,
+       X86_RIP, X86_ZERO /* always 0: the base or index that an address has not */, X86_REGS };
+enum { X86_ES, X86_CS, X86_SS, X86_DS, X86_FS, X86_GS, X86_SEGS };
+
+enum { FL_CF = 1 << 0, FL_1 = 1 << 1, FL_PF = 1 << 2, FL_AF = 1 << 4, FL_ZF = 1 << 6, FL_SF = 1 << 7,
+       FL_TF = 1 << 8, FL_IF = 1 << 9, FL_DF = 1 << 10, FL_OF = 1 << 11, FL_IOPL = 3 << 12,
+       FL_NT = 1 << 14, FL_RF = 1 << 16, FL_VM = 1 << 17, FL_AC = 1 << 18, FL_VIF = 1 << 19,
+       FL_VIP = 1 << 20, FL_ID = 1 << 21,
+       FL_STATUS = FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF | FL_OF };
+enum { CR0_PE = 1 << 0, CR0_MP = 1 << 1, CR0_EM = 1 << 2, CR0_TS = 1 << 3, CR0_ET = 1 << 4,
+       CR0_NE = 1 << 5, CR0_WP = 1 << 16, CR0_AM = 1 << 18, CR0_NW = 1 << 29, CR0_CD = 1 << 30 };
+#define CR0_PG 0x80000000u
+enum { CR4_VME = 1 << 0, CR4_PVI = 1 << 1, CR4_TSD = 1 << 2, CR4_DE = 1 << 3, CR4_PSE = 1 << 4,
+       CR4_PAE = 1 << 5, CR4_MCE = 1 << 6, CR4_PGE = 1 << 7, CR4_PCE = 1 << 8, CR4_OSFXSR = 1 << 9,
+       CR4_OSXMMEXCPT = 1 << 10, CR4_UMIP = 1 << 11, CR4_LA57 = 1 << 12, CR4_FSGSBASE = 1 << 16,
+       CR4_PCIDE = 1 << 17, CR4_OSXSAVE = 1 << 18, CR4_SMEP = 1 << 20, CR4_SMAP = 1 << 21,
+       CR4_PKE = 1 << 22 };
+enum { EFER_SCE = 1 << 0, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, EFER_NXE = 1 << 11 };
+enum { EXC_DE, EXC_DB, EXC_NMI, EXC_BP, EXC_OF, EXC_BR, EXC_UD, EXC_NM, EXC_DF, EXC_TS = 10, EXC_NP,
+       EXC_SS, EXC_GP, EXC_PF, EXC_MF = 16, EXC_AC, EXC_MC, EXC_XM };
+enum { PF_P = 1 << 0, PF_W = 1 << 1, PF_U = 1 << 2, PF_RSVD = 1 << 3, PF_I = 1 << 4, PF_PK = 1 << 5 };
+
+/* Access rights of a descriptor: bits 8..23 of its second dword, moved down by 8 (3.4.5). */
+enum { AR_TYPE = 0xf, AR_A = 1 << 0, AR_RW = 1 << 1, AR_EC = 1 << 2 /* expand down; conforming */,
+       AR_CODE = 1 << 3, AR_S = 1 << 4, AR_DPL = 3 << 5, AR_P = 1 << 7, AR_AVL = 1 << 12,
+       AR_L = 1 << 13, AR_DB = 1 << 14, AR_G = 1 << 15 };
+
+typedef struct X86Segment {
+    uint64_t base;
+    uint32_t limit;             /* in bytes, granularity applied */
+    uint16_t selector;
+    uint16_t ar;                /* AR_*; 0 present bit: unusable (null selector) */
+    /* Derived by x86_seg_changed(): offsets lo..hi inclusive may be read / written.  A flat segment
+     * has lo 0, hi ~0 (32-bit wrap included); an unusable one has lo > hi. */
+    uint64_t read_lo, read_hi, write_lo, write_hi;
+} X86Segment;
+
+typedef struct X86Vector { _Alignas(64) uint64_t q[8]; } X86Vector;      /* ZMM; XMM is q[0..1] */
+typedef struct X86Float { uint64_t mantissa; uint16_t exponent; } X86Float;     /* with its sign */
+
+typedef struct X86Fpu {
+    X86Float st[8];             /* physical registers R0..R7, not stack order */
+    uint16_t fcw, fsw;          /* TOP is in fsw */
+    uint8_t ftw;                /* a bit a physical register: 1 not empty (the FXSAVE form) */
+    uint16_t fop, fcs, fds;
+    uint64_t fip, fdp;
+    uint32_t mxcsr;
+    X86Vector v[32];
+    uint64_t k[8];              /* opmasks */
+} X86Fpu;
+
+/* The mode that decoding and the meaning of an address depend on: part of a block's key. */
+enum { MODE_CODE16 = 0, MODE_CODE32 = 1, MODE_CODE64 = 2, MODE_CODE = 3, MODE_SS32 = 1 << 2,
+       MODE_CPL = 3 << 3, MODE_CPL_SHIFT = 3, MODE_PE = 1 << 5, MODE_VM = 1 << 6, MODE_LMA = 1 << 7,
+       MODE_PG = 1 << 8, MODE_TF = 1 << 9, MODE_FPU_OFF = 1 << 10 /* CR0.EM or TS */,
+       MODE_SSE_ON = 1 << 11 /* CR4.OSFXSR, no EM */, MODE_IOPL = 3 << 12 };
+
+typedef struct X86Insn X86Insn;
+typedef struct X86Mmu X86Mmu;
+typedef struct X86Model X86Model;
+
+typedef struct X86Cpu {
+    Vcpu vcpu;                          /* first */
+    uint64_t regs[X86_REGS];            /* RIP: of the next instruction while one executes */
+    /* Status flags live in cc, as LAHF and SETO leave them: AH (SF ZF AF PF CF) in bits 15..8, OF in
+     * bit 0.  rflags holds the rest; its status bits are 0.  x86_rflags() puts them together. */
+    uint16_t cc;
+    uint32_t rflags;
+    uint32_t mode;                      /* MODE_*: kept by x86_mode_changed() */
+    X86Segment seg[X86_SEGS], ldt, tr;
+    struct { uint64_t base; uint16_t limit; } gdt, idt;
+    uint64_t cr0, cr2, cr3, cr4, xcr0, efer;
+    uint64_t dr[8];
+    uint64_t star, lstar, cstar, fmask, kernel_gs_base, tsc_aux;
+    uint32_t sysenter_cs;
+    uint64_t sysenter_esp, sysenter_eip;
+    uint64_t pat, mtrr_def_type, mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
+    uint64_t misc_enable, tsc_adjust;
+    uint64_t pdpte[4];                  /* PAE paging: loaded with CR3 (4.4.1) */
+    uint32_t pkru;
+    X86Fpu fpu;
+    /* Between two instructions */
+    bool sti_shadow;                    /* interrupts wait for one instruction (STI, MOV SS) */
+    bool nmi_blocked;                   /* until IRET */
+    uint8_t cpl;
+    /* An exception on its way: written by x86_raise(), taken by x86_deliver() */
+    struct {
+        int vector;                     /* -1: none */
+        uint32_t error;
+        bool has_error, software, soft_int /* INT n, INT3, INTO, INT1 */, ext;
+        uint64_t cr2;
+        uint64_t dr6;
+        int delivering;                 /* vector being delivered when another fault came; -1 */
+    } exc;
+    const X86Insn *cur;                 /* the instruction in execution; NULL between two */
+    jmp_buf *unwind;                    /* where x86_raise() goes */
+    X86Mmu *mmu;                        /* TLB: belongs to target/x86/mmu.c */
+    const X86Model *model;              /* -cpu: what CPUID says; target/x86/cpuid.c */
+    uint64_t insn_count;                /* executed so far, kept by the accelerator */
+} X86Cpu;
+
+static inline X86Cpu *x86_cpu(Vcpu *v) { return (X86Cpu *)v; }
+
+/* ---- life (target/x86/cpu.c) ---- */
+X86Cpu *x86_cpu_new(Machine *m, unsigned index, const char *model, GError **errp);  /* "max,+x,-y" */
+void x86_cpu_free(X86Cpu *c);
+void x86_reset(X86Cpu *c);              /* power-up or RESET#: 9.1.1 */
+void x86_init(X86Cpu *c);               /* INIT: keeps caches and the FPU */
+void x86_sipi(X86Cpu *c, uint8_t vector);
+
+/* ---- views ---- */
+uint32_t x86_rflags(const X86Cpu *c);
+void x86_set_rflags(X86Cpu *c, uint32_t rflags);        /* all bits; derived mode updated */
+void x86_mode_changed(X86Cpu *c);       /* after CR0, CR4, EFER, CS, SS, RFLAGS.VM changed */
+void x86_seg_changed(X86Cpu *c, unsigned seg);          /* after base, limit or ar changed */
+static inline unsigned x86_code_bits(const X86Cpu *c) { return 16u << (c->mode & MODE_CODE); }
+static inline bool x86_long_mode(const X86Cpu *c) { return c->mode & MODE_LMA; }
+
+/* ---- for the monitor and the debugger: no side effects, no exceptions ---- */
+void x86_info_registers(X86Cpu *c, GString *out);
+void x86_info_mem(X86Cpu *c, GString *out);             /* mapped ranges and their rights */
+void x86_info_tlb(X86Cpu *c, GString *out);             /* page by page */
+bool x86_translate_debug(X86Cpu *c, uint64_t linear, hwaddr *gpa);
+bool x86_read_debug(X86Cpu *c, uint64_t linear, void *buf, size_t len);
+/* "rip", "eax", "cs", "cr3": for the monitor's expressions */
+bool x86_register_value(X86Cpu *c, const char *name, uint64_t *value);
+void x86_cpu_help(GString *out);                        /* -cpu help, from the tables */
+/* One instruction as text (capstone, Intel syntax); its length, 0 when it is none. */
+unsigned x86_disas(const uint8_t *code, size_t avail, uint64_t pc, unsigned bits, GString *out);
+
+#endif

@@ -1,0 +1,54 @@
+/*
+ * target/x86/decode.h - bytes to instruction, from the rows of insn.tab.  No CPU state, no memory,
+ * any thread.
+ */
+#ifndef TARGET_X86_DECODE_H
+#define TARGET_X86_DECODE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "gen/x86-ops.h"
+
+typedef struct X86Cpu X86Cpu;
+
+typedef struct X86Row {             /* one line of insn.tab */
+    uint16_t op;                    /* OP_* */
+    uint8_t reg, mod, pfx, mode, has_modrm;
+    uint32_t words;                 /* IN_* attribute words */
+    struct { uint8_t kind, size; } operand[4];      /* OPK_*, OPS_* */
+    uint16_t flags_read, flags_written, flags_undefined;
+    uint8_t cpu;                    /* CPUF_*: CPUID feature that gates it; 0: none */
+    const char *names;
+} X86Row;
+
+typedef struct X86Insn {
+    void (*exec)(X86Cpu *c, const struct X86Insn *in);      /* by x86_bind(), not by the decoder */
+    const X86Row *row;
+    uint64_t imm;                   /* sign-extended as the operand says; far pointers: the offset */
+    int32_t disp;
+    uint16_t imm2;                  /* second immediate: selector of a far pointer, ENTER's level */
+    uint8_t len, opcode, modrm, rex;
+    uint8_t opsize, addrsize;       /* 16, 32, 64 */
+    uint8_t lock, rep;              /* prefix bytes, 0 when absent */
+    uint8_t segment;                /* X86_ES.. of the memory operand, default applied */
+    uint8_t segment_prefix;         /* the byte, 0 when absent */
+    uint8_t opsize_prefix;
+    uint8_t mod3;                   /* 1: ModRM names a register, or there is no ModRM */
+    uint8_t reg, rm;                /* register numbers, REX applied; reg also for +r opcodes in rm */
+    uint8_t reg8, rm8;              /* byte offset in regs[] of the 8-bit register they would name */
+    uint8_t base, index, scale;     /* memory: regs[base] + (regs[index] << scale) + disp */
+    uint8_t map;                    /* 0 one byte, 1 0f, 2 0f38, 3 0f3a */
+    uint8_t modrm_at, imm_at;       /* where they lie in the instruction's bytes */
+    uint8_t bytes[15];              /* for re-emission and logs */
+} X86Insn;
+
+enum { X86_DECODE_UD = -1, X86_DECODE_SHORT = -2, X86_DECODE_LONG = -3 };
+enum { X86_INSN_MAX = 15 };
+
+/* bits: 16, 32 or 64.  Returns the length, or one of the reasons above (LONG is #GP). */
+int x86_decode(X86Insn *in, const uint8_t *p, size_t avail, unsigned bits);
+/* The k-th row that claims an opcode of a map, NULL after the last. */
+const X86Row *x86_row(unsigned map, unsigned opcode, unsigned k);
+size_t x86_mnemonic(const X86Insn *in, char *buf, size_t size);
+
+#endif

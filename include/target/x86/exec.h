@@ -1,0 +1,66 @@
+/*
+ * target/x86/exec.h - what an accelerator uses to run one instruction after another.
+ *
+ * The vCPU's own thread.  The contract between the run loop (accel/interp) and the handlers
+ * (target/x86/exec):
+ *  - before a handler is called: c->cur is the instruction, c->regs[X86_RIP] the address behind it;
+ *  - a handler that faults calls x86_raise*(), which does not return: it sets RIP back to the
+ *    instruction's start, fills c->exc and longjmps to *c->unwind.  A handler therefore changes no
+ *    register, flag or memory before its last access that can fault; branches write RIP last;
+ *  - REP instructions run some iterations, and set RIP back to themselves when there is more to do;
+ *  - after c->unwind was taken the loop calls x86_deliver(), under the same unwind buffer: a fault
+ *    inside delivery comes back the same way and becomes #DF, then shutdown.
+ */
+#ifndef TARGET_X86_EXEC_H
+#define TARGET_X86_EXEC_H
+
+#include "target/x86/cpu.h"
+#include "target/x86/decode.h"
+
+/* ---- exceptions and interrupts (target/x86/exceptions.c) ---- */
+G_NORETURN void x86_raise(X86Cpu *c, unsigned vector);                  /* faults without error code */
+G_NORETURN void x86_raise_error(X86Cpu *c, unsigned vector, uint32_t error);
+G_NORETURN void x86_raise_pf(X86Cpu *c, uint64_t linear, uint32_t error);
+/* Traps and INT n: RIP stays behind the instruction. */
+G_NORETURN void x86_raise_trap(X86Cpu *c, unsigned vector, bool soft_int);
+/* Take c->exc, or an external interrupt; false: shutdown (triple fault). */
+bool x86_deliver(X86Cpu *c);
+bool x86_deliver_interrupt(X86Cpu *c, unsigned vector);
+/* Requests that are due now (NMI, INTR with IF, INIT, SIPI, work); true: state changed, look up the
+ * block again.  Called between instructions under c->unwind, without the machine lock. */
+bool x86_serve_requests(X86Cpu *c, bool *shutdown);
+bool x86_interrupt_due(X86Cpu *c);      /* something in requests would be served now */
+
+/* ---- memory as instructions see it (target/x86/mmu.c): they raise, or succeed ---- */
+/* Linear addresses; size 1, 2, 4, 8.  CPL-dependent; the _sys forms are supervisor accesses to
+ * descriptor tables and TSS (4.6). */
+uint64_t x86_ld(X86Cpu *c, uint64_t linear, unsigned size);
+void x86_st(X86Cpu *c, uint64_t linear, uint64_t val, unsigned size);
+uint64_t x86_ld_sys(X86Cpu *c, uint64_t linear, unsigned size);
+void x86_st_sys(X86Cpu *c, uint64_t linear, uint64_t val, unsigned size);
+void x86_ld_bytes(X86Cpu *c, uint64_t linear, void *buf, unsigned len);         /* at most 4096 */
+void x86_st_bytes(X86Cpu *c, uint64_t linear, const void *buf, unsigned len);   /* all or nothing */
+void x86_probe_write(X86Cpu *c, uint64_t linear, unsigned len);                 /* raises if a store would */
+/* Host address for a locked operation of `size` bytes that lies in one page of RAM, else NULL: the
+ * caller then uses x86_ld and x86_st under the machine lock. */
+void *x86_rmw(X86Cpu *c, uint64_t linear, unsigned size);
+/* Segment checks: offset -> linear; raises #GP or #SS. */
+uint64_t x86_linear(X86Cpu *c, unsigned seg, uint64_t off, unsigned size, bool write);
+
+void x86_tlb_flush(X86Cpu *c, bool global);     /* CR3 load keeps global pages; true: all */
+void x86_tlb_flush_page(X86Cpu *c, uint64_t linear);
+/* Code bytes at a linear address for the decoder: the host pointer and gpa of its page. */
+const uint8_t *x86_fetch_page(X86Cpu *c, uint64_t linear, hwaddr *gpa, MemSection *s);  /* raises; NULL: not RAM */
+
+/* ---- run-time binding ---- */
+typedef void X86ExecFn(X86Cpu *c, const X86Insn *in);
+/* The handler for exactly this form (mode, sizes, memory or register); never NULL: #UD when the
+ * CPU model has not got it. */
+X86ExecFn *x86_bind(const X86Cpu *c, const X86Insn *in);
+
+/* ---- ports (target/x86/exec/io.c): rights are checked by the caller ---- */
+uint32_t x86_in(X86Cpu *c, uint16_t port, unsigned size);
+void x86_out(X86Cpu *c, uint16_t port, uint32_t val, unsigned size);
+
+
+#endif
