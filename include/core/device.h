@@ -106,11 +106,14 @@ Device *device_new(Machine *m, const char *cls, const char *id, GError **errp);
 /* Unknown name or bad value: an error that names the nearest property or the range. */
 bool device_set(Device *d, const char *prop, const char *value, GError **errp);
 void device_set_ptr(Device *d, const char *prop, void *ptr);    /* PROP_CHARDEV, PROP_BLOCK, by the board */
-char *device_get(const Device *d, const Property *p);           /* as text; freed by the caller */
 bool device_realize(Device *d, Bus *bus, GError **errp);        /* bus NULL: wired by the board */
 void device_free(Device *d);        /* unplugs, unrealizes */
 /* All three in one: props is "name=value,..." or NULL. */
 Device *device_make(Machine *m, const char *cls, const char *id, Bus *bus, const char *props, GError **errp);
+
+/* One property (core/property.c). */
+bool property_set(Device *d, const Property *p, const char *value, GError **errp);
+char *property_get(const Device *d, const Property *p);         /* as text; freed by the caller */
 
 /* hw/devices.def, one line per device, becomes this array (NULL at its end). */
 extern const DeviceClass *const device_classes[];

@@ -45,7 +45,8 @@ struct Machine {
     _Atomic uint32_t requests;      /* MachineRequest bits, served by system/ */
     int quit_status;
     char *fail_text;
-    unsigned next_id;
+    GHashTable *next_ids;           /* class name -> number of the next made-up id */
+    char **globals;                 /* "driver.property=value" for every device made; or NULL */
     GHashTable *services;           /* what parts offer each other by name: see machine_provide() */
     /* Names from -chardev, -drive to objects, for device properties; set by system/ or a test. */
     void *(*resolve)(void *opaque, PropKind kind, const char *id, GError **errp);
@@ -59,6 +60,7 @@ void machine_request(Machine *m, MachineRequest what);
 void machine_quit(Machine *m, int status);      /* MACHINE_QUIT with a status; first one wins */
 void machine_fail(Machine *m, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 void machine_watch(Machine *m, MachineWatch *w);
+void machine_unwatch(Machine *m, MachineWatch *w);    /* not watching is fine */
 Device *machine_find(Machine *m, const char *id);       /* by id, or by class name (first) */
 Bus *machine_find_bus(Machine *m, const char *name);    /* by id, else first of that kind */
 

@@ -48,6 +48,7 @@ struct Region {                 /* embedded by value; fields belong to core/memo
     uint8_t *ram;               /* RAM and ROM: host memory */
     uint8_t *page_flags;        /* RAM and ROM: a byte a page, RAM_PAGE_* */
     Region *parent, *children, *next, *target;
+    Region *aliases, *next_alias;       /* aliases that show this region */
     hwaddr target_off;
     int priority;
     bool enabled, readonly, owns_ram;

@@ -56,6 +56,7 @@ struct Vcpu {
     uint8_t sipi_vector;
     const IntCtl *intctl;       /* NULL: no local APIC */
     void *intctl_opaque;
+    void (*map_changed)(Vcpu *c);       /* the target's: drop what was derived from physical addresses */
     void *accel_data;           /* the accelerator's own, per vCPU */
     GMutex lock;                /* guards work and waiting */
     GCond wake;
@@ -73,7 +74,7 @@ void vcpu_start_at(Vcpu *c, uint8_t vector);    /* SIPI */
 void vcpu_post(Vcpu *c, void (*fn)(Vcpu *c, void *arg), void *arg);
 void vcpu_run_work(Vcpu *c);                    /* the vCPU's thread, on VCPU_WORK */
 void vcpu_wait(Vcpu *c, uint32_t mask);         /* sleep until one of these requests is set */
-void vcpu_set_a20(Vcpu *c, bool on);            /* posts; TLBs are flushed by as_quiescent users */
+void vcpu_set_a20(Vcpu *c, bool on);            /* posted; then map_changed() */
 
 /* The processor whose thread this is, or NULL: tells a local APIC who is asking. */
 Vcpu *vcpu_current(void);
