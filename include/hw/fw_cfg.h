@@ -1,8 +1,8 @@
 /*
  * hw/fw_cfg.h - the firmware configuration device: items and named files that SeaBIOS reads.
  *
- * The board and the machine builder add items before the first reset; devices may (a display's
- * boot options).  Provided as the machine's "fw_cfg" service.  With the machine lock held.
+ * The board makes the device "fw_cfg", which is also the machine's "fw_cfg" service; the board, devices
+ * and the machine builder add items before the first reset.  With the machine lock held.
  */
 #ifndef HW_FW_CFG_H
 #define HW_FW_CFG_H
@@ -28,16 +28,20 @@ enum {                          /* item keys that firmware knows */
     FW_CFG_E820_TABLE = 0x8003,
 };
 
-/* The bytes are copied. */
+/* The bytes are copied; an item that is there already is replaced. */
 void fw_cfg_add_bytes(FwCfg *f, uint16_t key, const void *data, size_t len);
 void fw_cfg_add_u16(FwCfg *f, uint16_t key, uint16_t v);
 void fw_cfg_add_u32(FwCfg *f, uint16_t key, uint32_t v);
 void fw_cfg_add_u64(FwCfg *f, uint16_t key, uint64_t v);
 void fw_cfg_add_string(FwCfg *f, uint16_t key, const char *s);      /* with its NUL */
-/* "etc/e820", "bootorder", "genroms/linuxboot.bin"; false: no room, or a name over 55 bytes */
+/* "etc/e820", "bootorder", "genroms/linuxboot.bin"; false: no room, or a name over 55 bytes.  A file that
+ * is there already gets the new contents. */
 bool fw_cfg_add_file(FwCfg *f, const char *name, const void *data, size_t len, GError **errp);
 /* The guest may write it back (DMA interface only); read it with fw_cfg_file(). */
 bool fw_cfg_add_writable_file(FwCfg *f, const char *name, const void *data, size_t len, GError **errp);
+/* fn is called when the guest is about to read the directory or this file from its start: it may replace
+ * contents that depend on what the guest has done since (but not sizes, which the directory has told). */
+void fw_cfg_on_select(FwCfg *f, const char *name, void (*fn)(void *opaque), void *opaque);
 const void *fw_cfg_file(FwCfg *f, const char *name, size_t *len);   /* NULL: no such file */
 
 #endif

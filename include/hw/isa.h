@@ -35,6 +35,8 @@ void isa_bus_init(IsaBus *b, Device *controller, Region *io, Region *mem);
 static inline IsaBus *isa_bus(Device *d) { return (IsaBus *)d->bus; }
 /* Connect a device's wire to line n (0..15); several devices may share one. */
 void isa_connect_irq(Device *d, IrqWire *w, unsigned n);
+/* The same for a device of another bus that drives an ISA line: PIIX3 IDE, PIRQs, the ACPI interrupt. */
+void isa_bus_connect_irq(IsaBus *b, IrqWire *w, unsigned n);
 /* Map a device's port region; unmapped by region_fini(). */
 void isa_map_io(Device *d, Region *r, uint16_t port);
 

@@ -32,7 +32,7 @@ typedef struct PciClass {                   /* a device's DeviceClass, with what
     uint32_t class_code;                    /* 0xbbsspp: base, sub, programming interface */
     uint8_t interrupt_pin;                  /* 1..4: INTA..INTD; 0: none */
     bool multifunction;
-    /* Before and after the generic handling; either may be NULL. */
+    /* After the generic handling, once a write: registers reg .. reg+size-1 changed.  May be NULL. */
     void (*config_written)(PciDevice *d, unsigned reg, unsigned size);
 } PciClass;
 
@@ -47,7 +47,9 @@ struct PciDevice {                          /* first member of a PCI device's st
     uint16_t addr;                          /* property "addr" (PROP_PCI_ADDR); then devfn */
     uint8_t config[256], wmask[256], w1cmask[256];      /* writable bits; write-1-to-clear bits */
     PciBar bar[7];
-    bool intx;                              /* level of the interrupt pin */
+    Region rom;                             /* pci_register_rom() */
+    bool intx;                              /* level of the interrupt pin, as the device sets it */
+    bool intx_driven;                       /* what the bus sees: off when INTx is disabled */
 };
 
 /* Every PCI device's property and state rows begin with these. */
@@ -60,9 +62,10 @@ typedef struct PciBusOps {                  /* the board's interrupt wiring */
     void (*set_irq)(void *opaque, unsigned line, bool level);
 } PciBusOps;
 
+/* Legacy ranges (VGA at 0xa0000, 0x3b0) are mapped by the device itself: region_map(pci_bus(d)->mem, ...). */
 struct PciBus {
     Bus bus;
-    Region *io, *mem;                       /* where BARs appear */
+    Region *io, *mem;                       /* where BARs appear, at priority 0 */
     PciDevice *devices[256];                /* by devfn */
     const PciBusOps *ops;
     void *ops_opaque;
@@ -79,8 +82,11 @@ static inline const PciClass *pci_class(const PciDevice *d) { return (const PciC
 static inline PciBus *pci_bus(PciDevice *d) { return (PciBus *)d->dev.bus; }
 /* In realize: BAR n (0..5; PCI_ROM_SLOT for a ROM) is this region, its size a power of two. */
 void pci_register_bar(PciDevice *d, unsigned n, uint8_t flags, Region *region);
+/* The expansion ROM from an image file of up to 16 MiB; freed by the bus when the device goes. */
+bool pci_register_rom(PciDevice *d, const char *path, GError **errp);
 void pci_set_intx(PciDevice *d, bool level);
-/* In reset and settle of the device: the generic part of each. */
+/* The generic part of reset and settle, which every PCI device's own hooks call first.  Reset clears all
+ * writable bits of config[] and lowers the pin; a device then sets its registers that do not start at 0. */
 void pci_device_reset(PciDevice *d);
 void pci_device_settle(PciDevice *d);
 /* Bus-master DMA: fails unless the command register allows it. */
