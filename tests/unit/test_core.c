@@ -1,0 +1,234 @@
+/*
+ * Clock, loop, saved state, and the words that errors use.
+ */
+#include <string.h>
+#include "core/machine.h"
+#include "util/log.h"
+#include "util/size.h"
+#include "util/suggest.h"
+
+static GString *trail;
+
+static void note(void *opaque)
+{
+    g_string_append(trail, opaque);
+}
+
+static void test_clock_fires_in_order_at_their_time(void)
+{
+    Clock *c = clock_new_manual();
+    Timer a, b, d;
+
+    trail = g_string_new(NULL);
+    timer_init(&a, c, note, "a");
+    timer_init(&b, c, note, "b");
+    timer_init(&d, c, note, "d");
+    timer_arm(&a, 300);
+    timer_arm(&b, 100);
+    timer_arm(&d, 300);
+    clock_step(c, 99);
+    g_assert_cmpstr(trail->str, ==, "");
+    clock_step(c, 1);
+    g_assert_cmpstr(trail->str, ==, "b");
+    g_assert_false(timer_armed(&b));
+    timer_cancel(&d);
+    timer_arm(&b, 250);
+    clock_step(c, 1000);
+    g_assert_cmpstr(trail->str, ==, "bba");
+    g_assert_cmpint(clock_now(c), ==, 1100);
+    g_assert_cmpint(clock_next_deadline(c), ==, -1);
+    g_string_free(trail, TRUE);
+    clock_free(c);
+}
+
+static void again(void *opaque)
+{
+    Timer *t = opaque;
+
+    timer_arm(t, 0);
+}
+
+/* A guest may program a timer that is always due: the loop must still get its turn. */
+static void test_clock_always_due_timer_does_not_hang(void)
+{
+    Clock *c = clock_new_host();
+    Timer t;
+
+    clock_resume(c);
+    timer_init(&t, c, again, &t);
+    timer_arm(&t, 0);
+    clock_run(c);
+    g_assert_true(timer_armed(&t));
+    timer_cancel(&t);
+    clock_free(c);
+}
+
+static void test_clock_stops_with_the_machine(void)
+{
+    Clock *c = clock_new_host();
+
+    g_assert_cmpint(clock_now(c), ==, 0);
+    clock_resume(c);
+    g_usleep(2000);
+    clock_stop(c);
+    int64_t at = clock_now(c);
+    g_assert_cmpint(at, >=, 2 * NS_PER_MS);
+    g_usleep(2000);
+    g_assert_cmpint(clock_now(c), ==, at);
+    clock_resume(c);
+    g_assert_cmpint(clock_now(c) - at, <, NS_PER_S);
+    clock_free(c);
+}
+
+static gpointer post_from_thread(gpointer loop)
+{
+    g_usleep(1000);
+    loop_post(loop, note, "p");
+    return NULL;
+}
+
+static void test_loop_runs_posts_of_other_threads_with_the_lock(void)
+{
+    Clock *c = clock_new_host();
+    Loop *l = loop_new(c);
+
+    trail = g_string_new(NULL);
+    GThread *t = g_thread_new("post", post_from_thread, l);
+    for (int i = 0; i < 100 && !trail->len; i++) {
+        loop_run(l, 100 * NS_PER_MS);
+    }
+    g_thread_join(t);
+    g_assert_cmpstr(trail->str, ==, "p");
+    g_assert_false(loop_locked(l));
+    g_string_free(trail, TRUE);
+    loop_free(l);
+    clock_free(c);
+}
+
+typedef struct Inner {
+    uint16_t x[3];
+} Inner;
+
+typedef struct Outer {
+    uint8_t a;
+    bool b;
+    char text[5];
+    Inner in[2];
+    Timer t;
+} Outer;
+
+static bool check_outer(void *obj, GError **errp)
+{
+    const Outer *o = obj;
+
+    if (o->a > 100) {
+        g_set_error_literal(errp, g_quark_from_static_string("test"), 0, "a is too large");
+        return false;
+    }
+    return true;
+}
+
+static const StateField inner_fields[] = { STATE_ARRAY(Inner, x), STATE_DONE };
+static const StateTable inner_state = { .name = "inner", .version = 1, .fields = inner_fields };
+static const StateField outer_fields[] = {
+    STATE_U(Outer, a), STATE_U(Outer, b), STATE_BUF(Outer, text), STATE_SUBS(Outer, in, &inner_state),
+    STATE_TIM(Outer, t), STATE_DONE,
+};
+static const StateTable outer_state = {
+    .name = "outer", .version = 2, .fields = outer_fields, .after_load = check_outer,
+};
+
+static void test_state_round_trip_and_refusals(void)
+{
+    Clock *c = clock_new_manual();
+    Outer o = { .a = 7, .b = true, .text = "abcd", .in = { { { 1, 2, 3 } }, { { 4, 5, 0xffff } } } }, p = { 0 };
+    g_autoptr(GByteArray) out = g_byte_array_new(), out2 = g_byte_array_new();
+    g_autoptr(GError) err = NULL;
+
+    timer_init(&o.t, c, note, "");
+    timer_init(&p.t, c, note, "");
+    timer_arm(&o.t, 1234);
+    state_save(&outer_state, &o, out);
+    g_assert_true(state_load(&outer_state, &p, out->data, out->len, NULL));
+    g_assert_cmpint(p.t.deadline, ==, 1234);
+    g_assert_cmphex(p.in[1].x[2], ==, 0xffff);
+    state_save(&outer_state, &p, out2);
+    g_assert_cmpmem(out->data, out->len, out2->data, out2->len);
+
+    for (guint cut = 0; cut < out->len; cut++) {
+        g_assert_false(state_load(&outer_state, &p, out->data, cut, NULL));
+    }
+    /* Any single damaged byte: taken or refused, never a crash. */
+    for (guint i = 0; i < out->len; i++) {
+        g_autofree uint8_t *bad = g_memdup2(out->data, out->len);
+        bad[i] ^= 1 << g_random_int_range(0, 8);
+        state_load(&outer_state, &p, bad, out->len, NULL);
+    }
+    o.a = 101;
+    g_byte_array_set_size(out, 0);
+    state_save(&outer_state, &o, out);
+    g_assert_false(state_load(&outer_state, &p, out->data, out->len, &err));
+    g_assert_cmpstr(err->message, ==, "a is too large");
+    timer_cancel(&o.t);
+    timer_cancel(&p.t);
+    clock_free(c);
+}
+
+static void test_suggest_finds_the_near_and_not_the_far(void)
+{
+    static const char *const names[] = { "cdrom", "serial", "snapshot", "smp", NULL };
+
+    g_assert_cmpstr(suggest_nearest("crdom", names), ==, "cdrom");
+    g_assert_cmpstr(suggest_nearest("seriall", names), ==, "serial");
+    g_assert_cmpstr(suggest_nearest("snap", names), ==, "snapshot");
+    g_assert_null(suggest_nearest("xyzzy", names));
+}
+
+static void test_size_reads_what_people_write(void)
+{
+    static const struct {
+        const char *text;
+        char unit;
+        uint64_t want;
+        bool ok;
+    } cases[] = {
+        { "512", 'M', 512ull << 20, true },  { "6G", 'M', 6ull << 30, true },
+        { "1.5G", 'M', 3ull << 29, true },   { "0x200", 'B', 512, true },
+        { "64k", 'B', 65536, true },         { "2GB", 'M', 2ull << 30, true },
+        { "-1", 'M', 0, false },             { "", 'M', 0, false },
+        { "12Q", 'M', 0, false },            { "99999999999999999999", 'B', 0, false },
+        { "18446744073709551615G", 'B', 0, false },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        uint64_t v = 0;
+        bool ok = size_parse(cases[i].text, cases[i].unit, &v, NULL);
+        g_assert_true(ok == cases[i].ok);
+        g_assert_cmpuint(v, ==, cases[i].want);
+    }
+}
+
+static void test_log_names_the_nearest_channel(void)
+{
+    g_autoptr(GError) err = NULL;
+    uint32_t mask;
+
+    g_assert_true(log_parse("int,guest_errors", &mask, NULL));
+    g_assert_cmphex(mask, ==, LOG_INT | LOG_GUEST);
+    g_assert_false(log_parse("in_asn", &mask, &err));
+    g_assert_nonnull(strstr(err->message, "did you mean 'in_asm'"));
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/clock/order", test_clock_fires_in_order_at_their_time);
+    g_test_add_func("/clock/always-due", test_clock_always_due_timer_does_not_hang);
+    g_test_add_func("/clock/stops", test_clock_stops_with_the_machine);
+    g_test_add_func("/loop/post", test_loop_runs_posts_of_other_threads_with_the_lock);
+    g_test_add_func("/state/round-trip", test_state_round_trip_and_refusals);
+    g_test_add_func("/util/suggest", test_suggest_finds_the_near_and_not_the_far);
+    g_test_add_func("/util/size", test_size_reads_what_people_write);
+    g_test_add_func("/util/log", test_log_names_the_nearest_channel);
+    return g_test_run();
+}
