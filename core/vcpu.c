@@ -97,10 +97,10 @@ void vcpu_run_work(Vcpu *c)
     g_slist_free_full(list, g_free);
 }
 
-void vcpu_wait(Vcpu *c, uint32_t mask)
+void vcpu_wait(Vcpu *c, uint32_t seen)
 {
     g_mutex_lock(&c->lock);
-    while (!(atomic_load(&c->requests) & mask)) {
+    while (!(atomic_load(&c->requests) & ~seen)) {
         g_cond_wait(&c->wake, &c->lock);
     }
     g_mutex_unlock(&c->lock);
