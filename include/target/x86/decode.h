@@ -13,7 +13,11 @@ typedef struct X86Cpu X86Cpu;
 
 typedef struct X86Row {             /* one line of insn.tab */
     uint16_t op;                    /* OP_* */
-    uint8_t reg, mod, pfx, mode, has_modrm;
+    uint8_t map, opcode;            /* of +r and +c rows: the first */
+    uint8_t pfx, rex;               /* mandatory prefixes it fits: X86_PFX_* set; X86_REX_* demanded */
+    uint8_t reg, modrm;             /* the ModRM reg field or whole byte that is opcode; 8, 0: any */
+    uint8_t mod;                    /* 1 memory, 2 register, 0 either */
+    uint8_t mode, has_modrm;        /* 1 not in long mode, 2 only there, 0 either */
     uint32_t words;                 /* IN_* attribute words */
     struct { uint8_t kind, size; } operand[4];      /* OPK_*, OPS_* */
     uint16_t flags_read, flags_written, flags_undefined;
@@ -24,7 +28,9 @@ typedef struct X86Row {             /* one line of insn.tab */
 typedef struct X86Insn {
     void (*exec)(X86Cpu *c, const struct X86Insn *in);      /* by x86_bind(), not by the decoder */
     const X86Row *row;
-    uint64_t imm;                   /* sign-extended as the operand says; far pointers: the offset */
+    /* Sign-extended as the operand says (Ic Iz Iv J: yes; Ib Iw: no); far pointers: the offset; O: the
+     * address, with base and index X86_ZERO. */
+    uint64_t imm;
     int32_t disp;
     uint16_t imm2;                  /* second immediate: selector of a far pointer, ENTER's level */
     uint8_t len, opcode, modrm, rex;
@@ -32,7 +38,7 @@ typedef struct X86Insn {
     uint8_t lock, rep;              /* prefix bytes, 0 when absent */
     uint8_t segment;                /* X86_ES.. of the memory operand, default applied */
     uint8_t segment_prefix;         /* the byte, 0 when absent */
-    uint8_t opsize_prefix;
+    uint8_t opsize_prefix;          /* 66 or 0 */
     uint8_t mod3;                   /* 1: ModRM names a register, or there is no ModRM */
     uint8_t reg, rm;                /* register numbers, REX applied; reg also for +r opcodes in rm */
     uint8_t reg8, rm8;              /* byte offset in regs[] of the 8-bit register they would name */
