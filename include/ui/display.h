@@ -27,7 +27,8 @@ typedef struct DisplayViewer {      /* SDL, screenshot, test; any may be NULL */
 
 Display *display_new(const DisplaySource *src, void *dev);
 void display_free(Display *d);
-/* A new x8r8g8b8 surface of this size (1x1 to 8192x8192), black; the old one is gone. */
+/* A new x8r8g8b8 surface of this size (1x1 to 8192x8192), black; the old one is gone.  Without the
+ * memory for it the old one is kept and returned: look at the size of what you get. */
 pixman_image_t *display_resize(Display *d, int w, int h);
 pixman_image_t *display_surface(Display *d);
 void display_damage(Display *d, int x, int y, int w, int h);

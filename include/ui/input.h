@@ -22,13 +22,15 @@ typedef struct InputKey {
 extern const InputKey input_keys[];     /* ends with a NULL name */
 const InputKey *input_key_find(const char *name);
 const InputKey *input_key_by_evdev(uint16_t code);
+const InputKey *input_key_by_set1(uint16_t code);
+const InputKey *input_key_by_char(char ch, bool *shift);        /* NULL: no key types it */
 const char *const *input_key_names(void);           /* for suggestions; ends with NULL */
 
 enum { INPUT_LEFT = 1 << 0, INPUT_RIGHT = 1 << 1, INPUT_MIDDLE = 1 << 2 };
 
 typedef struct InputSink {      /* a keyboard or a pointing device; unused members NULL */
     void (*key)(void *dev, const InputKey *key, bool down);
-    void (*move)(void *dev, int dx, int dy, int dz);
+    void (*move)(void *dev, int dx, int dy, int dz);    /* right, down, wheel towards the user */
     void (*buttons)(void *dev, unsigned mask);
     void *dev;
     struct InputSink *next;
@@ -41,6 +43,8 @@ void input_remove(Input *in, InputSink *s);
 void input_key(Input *in, const InputKey *key, bool down);
 void input_move(Input *in, int dx, int dy, int dz);
 void input_buttons(Input *in, unsigned mask);
+/* Press and release what types this ASCII character; false: no key does. */
+bool input_type_char(Input *in, char ch);
 /* Lamps of the keyboard, reported by the device: bit 0 scroll, 1 num, 2 caps. */
 void input_set_leds(Input *in, unsigned leds);
 unsigned input_leds(const Input *in);
