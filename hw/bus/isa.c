@@ -39,10 +39,15 @@ static void isa_line_changed(void *opaque, int pin, bool level)
     irq_set(&b->irq[pin], b->irq_drivers[pin] > 0);
 }
 
+void isa_bus_connect_irq(IsaBus *b, IrqWire *w, unsigned n)
+{
+    g_assert(n < G_N_ELEMENTS(b->irq));     /* properties are limited to 0..15 */
+    irq_connect(w, isa_line_changed, b, (int)n);
+}
+
 void isa_connect_irq(Device *d, IrqWire *w, unsigned n)
 {
-    g_assert(n < G_N_ELEMENTS(isa_bus(d)->irq));    /* properties are limited to 0..15 */
-    irq_connect(w, isa_line_changed, isa_bus(d), (int)n);
+    isa_bus_connect_irq(isa_bus(d), w, n);
 }
 
 void isa_map_io(Device *d, Region *r, uint16_t port)
