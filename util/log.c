@@ -21,6 +21,7 @@ const LogName log_channels[] = {
     { "unimp", LOG_UNIMP, "registers and functions that are not modelled" },
     { "mmu", LOG_MMU, "page faults and their walks" },
     { "io", LOG_IO, "every access to a device register (large)" },
+    { "stats", LOG_STATS, "at the end: instructions executed, and in what time" },
     { NULL, 0, NULL },
 };
 

@@ -22,6 +22,7 @@ typedef enum LogChannel {
     LOG_UNIMP = 1 << 6,         /* registers and functions not modelled */
     LOG_MMU = 1 << 7,           /* page faults and their walks */
     LOG_IO = 1 << 8,            /* every access to a device register */
+    LOG_STATS = 1 << 9,         /* at the end: instructions executed and how fast */
 } LogChannel;
 
 typedef struct LogName {
