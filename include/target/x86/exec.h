@@ -47,16 +47,28 @@ void *x86_rmw(X86Cpu *c, uint64_t linear, unsigned size);
 /* Segment checks: offset -> linear; raises #GP or #SS. */
 uint64_t x86_linear(X86Cpu *c, unsigned seg, uint64_t off, unsigned size, bool write);
 
+/* The TLB: made with the processor; sync after CPL, RFLAGS.AC, CR0.AM or CR4.SMAP changed (the run
+ * loop does so before every block, and x86_ld() and its kin each time). */
+void x86_mmu_new(X86Cpu *c);
+void x86_mmu_free(X86Cpu *c);
+void x86_mmu_sync(X86Cpu *c);
 void x86_tlb_flush(X86Cpu *c, bool global);     /* CR3 load keeps global pages; true: all */
 void x86_tlb_flush_page(X86Cpu *c, uint64_t linear);
+/* For accelerators that keep decoded code.  Stores to the page go the slow way from now on, which
+ * calls the hook when the page is RAM_PAGE_CODE, after the bytes have changed. */
+void x86_tlb_protect(X86Cpu *c, hwaddr page);
+void x86_mmu_code_hook(X86Cpu *c, void (*stored)(X86Cpu *c, hwaddr gpa, unsigned len));
 /* Code bytes at a linear address for the decoder: the host pointer and gpa of its page. */
 const uint8_t *x86_fetch_page(X86Cpu *c, uint64_t linear, hwaddr *gpa, MemSection *s);  /* raises; NULL: not RAM */
 
 /* ---- run-time binding ---- */
 typedef void X86ExecFn(X86Cpu *c, const X86Insn *in);
 /* The handler for exactly this form (mode, sizes, memory or register); never NULL: #UD when the
- * CPU model has not got it. */
+ * CPU model has not got it.  A handler may go on with the instruction behind its own in memory, and
+ * so on: c->cur tells how far it came.  Behind the last there must be one whose exec is
+ * x86_exec_stop, which does nothing but return; len 0. */
 X86ExecFn *x86_bind(const X86Cpu *c, const X86Insn *in);
+void x86_exec_stop(X86Cpu *c, const X86Insn *in);
 
 /* ---- ports (target/x86/exec/io.c): rights are checked by the caller ---- */
 uint32_t x86_in(X86Cpu *c, uint16_t port, unsigned size);

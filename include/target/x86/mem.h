@@ -1,0 +1,109 @@
+/*
+ * target/x86/mem.h - memory operands the fast way: the inline part of the MMU.
+ *
+ * For instruction handlers, on the vCPU's own thread.  A hit in the software TLB is a host load or
+ * store; everything else (page walk, page-crossing access, device registers, faults) is behind the
+ * two _miss functions of mmu.c.  Alignment is the host's business: accesses that do not cross a page
+ * are one host access, and as atomic as the host's.
+ */
+#ifndef TARGET_X86_MEM_H
+#define TARGET_X86_MEM_H
+
+#include <string.h>
+#include "target/x86/exec.h"
+
+enum { X86_TLB_BITS = 10, X86_TLB_SIZE = 1 << X86_TLB_BITS, X86_TLB_NONE = 1 /* no tag is odd */ };
+#define X86_PAGE_MASK (~(uint64_t)(PAGE_SIZE - 1))
+
+/* One linear page, for one privilege.  Tags are the page's linear address where the access is
+ * allowed and lies in host memory; a write tag also means: D is set, no decoded code is there. */
+typedef struct X86TlbEntry {
+    uint64_t read, write;
+    uintptr_t addend;           /* linear + addend is the host address */
+    uint64_t page;              /* guest-physical; low bits belong to mmu.c */
+} X86TlbEntry;
+
+/* `seg` tells which exception an address that is not canonical is: #SS or #GP. */
+uint64_t x86_load_miss(X86Cpu *c, uint64_t linear, unsigned size, unsigned seg);
+void x86_store_miss(X86Cpu *c, uint64_t linear, uint64_t val, unsigned size, unsigned seg);
+G_NORETURN void x86_segment_fault(X86Cpu *c, unsigned seg);     /* #SS(0) or #GP(0) */
+
+static inline X86TlbEntry *x86_tlb_entry(X86Cpu *c, uint64_t linear)
+{
+    return &c->tlb[linear >> PAGE_BITS & (X86_TLB_SIZE - 1)];
+}
+
+/* The last byte's page must be the tagged one, which also settles that the access crosses none. */
+#define X86_MEM_ACCESS(bits) \
+    static inline uint##bits##_t x86_load##bits(X86Cpu *c, unsigned seg, uint64_t linear) \
+    { \
+        const X86TlbEntry *e = x86_tlb_entry(c, linear); \
+        uint##bits##_t v; \
+        if (G_LIKELY(((linear + bits / 8 - 1) & X86_PAGE_MASK) == e->read)) { \
+            memcpy(&v, (const void *)(linear + e->addend), bits / 8); \
+            return v; \
+        } \
+        return (uint##bits##_t)x86_load_miss(c, linear, bits / 8, seg); \
+    } \
+    static inline void x86_store##bits(X86Cpu *c, unsigned seg, uint64_t linear, uint##bits##_t v) \
+    { \
+        const X86TlbEntry *e = x86_tlb_entry(c, linear); \
+        if (G_LIKELY(((linear + bits / 8 - 1) & X86_PAGE_MASK) == e->write)) { \
+            memcpy((void *)(linear + e->addend), &v, bits / 8); \
+            return; \
+        } \
+        x86_store_miss(c, linear, v, bits / 8, seg); \
+    }
+X86_MEM_ACCESS(8)
+X86_MEM_ACCESS(16)
+X86_MEM_ACCESS(32)
+X86_MEM_ACCESS(64)
+#undef X86_MEM_ACCESS
+
+/* Where a read-modify-write may be done in place; NULL: load, then store. */
+static inline void *x86_in_place(X86Cpu *c, uint64_t linear, unsigned size)
+{
+    const X86TlbEntry *e = x86_tlb_entry(c, linear);
+
+    return G_LIKELY(((linear + size - 1) & X86_PAGE_MASK) == e->write) ? (void *)(linear + e->addend) : NULL;
+}
+
+/* The offset that ModRM, SIB and displacement name. */
+static inline uint64_t x86_offset(const X86Cpu *c, const X86Insn *in)
+{
+    uint64_t off = c->regs[in->base] + (c->regs[in->index] << in->scale) + (int64_t)in->disp;
+
+    return off & ~0ull >> (64 - in->addrsize);
+}
+
+/* Segment base and limits (5.3).  In 64-bit mode only FS and GS have a base, and whether the address
+ * is canonical shows at the access. */
+static inline uint64_t x86_segmented(X86Cpu *c, unsigned seg, uint64_t off, unsigned size, bool write)
+{
+    const X86Segment *s = &c->seg[seg];
+
+    if ((c->mode & MODE_CODE) == MODE_CODE64) {
+        return seg >= X86_FS ? off + s->base : off;
+    }
+    uint64_t lo = write ? s->write_lo : s->read_lo, hi = write ? s->write_hi : s->read_hi;
+    if (G_UNLIKELY(off < lo || off + size - 1 > hi)) {
+        x86_segment_fault(c, seg);
+    }
+    return (uint32_t)(off + s->base);
+}
+
+/* The linear address of the memory operand. */
+static inline uint64_t x86_operand(X86Cpu *c, const X86Insn *in, unsigned size, bool write)
+{
+    return x86_segmented(c, in->segment, x86_offset(c, in), size, write);
+}
+
+/* Does bit 47 (56 with five levels) repeat above (volume 1, 3.3.7.1)? */
+static inline bool x86_canonical(const X86Cpu *c, uint64_t linear)
+{
+    unsigned shift = c->cr4 & CR4_LA57 ? 7 : 16;
+
+    return (uint64_t)((int64_t)(linear << shift) >> shift) == linear;
+}
+
+#endif
