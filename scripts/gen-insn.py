@@ -22,7 +22,7 @@ REX = {'w0': 1, 'w1': 2, 'b0': 4, 'b1': 8}
 MAPS = {'': 0, '0f': 1, '0f38': 2, '0f3a': 3}
 FLAGS = {'o': 11, 's': 7, 'z': 6, 'a': 4, 'p': 2, 'c': 0}
 WORDS = ['lock', 'i64', 'o64', 'd64', 'f64', 'cpl0', 'iopl', 'prot', 'ends', 'rep', 'repz', 'anymod',
-         'host', 'x87', 'nowait', 'fp', 'tiny', 'loose', 'eax', 'ecx', 'edx',
+         'host', 'x87', 'nowait', 'fp', 'tiny', 'loose', 'eax', 'ecx', 'edx', 'xmm0',
          # derived, never written in the table
          'sse', 'mmx', 'align']
 DERIVED = {'sse', 'mmx', 'align'}
