@@ -133,7 +133,7 @@ static bool names_no_such_register(const X86Insn *in)
 
     for (unsigned i = 0; i < 2; i++) {
         switch (in->row->operand[i].kind) {
-        case OPK_S:
+        case OPK_S:                                     /* REX.R does not count */
             return (reg & 7) > X86_GS || (i == 0 && (reg & 7) == X86_CS);
         case OPK_C:
             return reg > 8 || !(0x11d >> reg & 1);      /* 0, 2, 3, 4 and 8 */
@@ -286,6 +286,9 @@ int x86_decode(X86Insn *in, const uint8_t *p, size_t avail, unsigned bits)
         }
         in->reg = (in->modrm >> 3 & 7) | (in->rex & 4) << 1;
         in->rm = (in->modrm & 7) | (in->rex & 1) << 3;
+        if (in->row->operand[0].kind == OPK_S || in->row->operand[1].kind == OPK_S) {
+            in->reg &= 7;
+        }
         in->mod3 = in->modrm >= 0xc0 || (in->row->words & IN_ANYMOD);
         if (!in->mod3) {
             take_address(&c, in, bits);
