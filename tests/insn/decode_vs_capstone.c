@@ -1,0 +1,315 @@
+/*
+ * Decode the same bytes with our table and with capstone: validity, length and mnemonic must agree,
+ * in all modes, for every opcode of the table under the prefixes that matter.
+ *
+ * capstone is a partner, not an oracle: where it (4.0.2) or a vendor differs, the difference is a
+ * line of explain() with a reason that can be checked in a manual.  One that is not fails the test.
+ */
+#include <capstone/capstone.h>
+#include <glib.h>
+#include <stdio.h>
+#include <string.h>
+#include "target/x86/decode.h"
+
+typedef struct Case {
+    unsigned bits, map, op, modrm;
+    const char *pfx;
+    const uint8_t *buf;
+    X86Insn in;
+    int len;                        /* ours; negative: refused */
+    bool ok;                        /* capstone's */
+    unsigned cs_len;
+    char ours[32], theirs[CS_MNEMONIC_SIZE];
+} Case;
+
+static bool is(const char *a, const char *b) { return !strcmp(a, b); }
+
+static bool starts(const char *s, const char *with) { return !strncmp(s, with, strlen(with)); }
+
+/* capstone prints the predicate of CMPPS and its kin as part of the name. */
+static bool is_compare_alias(const char *ours, const char *theirs)
+{
+    return starts(ours, "cmp") && starts(theirs, "cmp") && strlen(ours) == 5
+        && g_str_has_suffix(theirs, ours + 3);
+}
+
+static const char *explain_refused(const Case *c)
+{
+    unsigned reg = c->modrm >> 3 & 7;
+
+    if (c->buf[0] == 0xf0) {
+        return "LOCK is #UD on this form; capstone prints it";
+    }
+    if (c->bits != 64 && (is(c->theirs, "syscall") || is(c->theirs, "sysret"))) {
+        return "AMD has syscall outside long mode, Intel has not";
+    }
+    if (c->map == 1 && c->op >= 0x20 && c->op <= 0x23) {
+        return "control and debug registers that do not exist; capstone prints them";
+    }
+    if (c->map == 0 && c->op == 0x8e) {
+        return "mov cs, ... and segment registers 6, 7 are #UD; capstone prints them";
+    }
+    if (c->map == 0 && (c->op == 0xc4 || c->op == 0xc5 || c->op == 0x62)) {
+        return "VEX and EVEX are not in this table yet";
+    }
+    if (c->map == 0 && c->op == 0x8f) {
+        return "XOP is AMD's";
+    }
+    if (c->map == 0 && (c->op == 0xc6 || c->op == 0xc7) && c->modrm == 0xf8) {
+        return "transactional memory is not offered";
+    }
+    if (c->map == 1 && (c->op == 0x01 || c->op == 0xc7 || c->op == 0x00 || c->op == 0x78)) {
+        return "virtualization, SGX and other system extensions are not offered";
+    }
+    if (c->map == 1 && c->op == 0xae) {
+        return "0f ae with prefixes: forms of later extensions, or ones the manual reserves (NP)";
+    }
+    if (c->map == 1 && (c->op == 0xb8 || c->op == 0x0e || c->op == 0x0f)) {
+        return "3DNow! and JMPE are not offered";
+    }
+    if (c->map && (c->in.rep || c->in.opsize_prefix)) {
+        return "a mandatory prefix that selects no instruction (NP in the manual); capstone ignores it";
+    }
+    if (c->map == 0 && c->op >= 0xd8 && c->op <= 0xdf && reg) {
+        return "x87 forms only the 8087 and 287 had";
+    }
+    return NULL;
+}
+
+static const char *explain_accepted(const Case *c)
+{
+    if (c->map == 1 && c->op >= 0x18 && c->op <= 0x1f) {
+        return "0f 18 to 0f 1f are NOPs in all forms; capstone refuses some";
+    }
+    if (c->map == 1 && c->op == 0x0d) {
+        return "0f 0d is a NOP or prefetch in all forms; capstone refuses some";
+    }
+    if (c->map == 1 && (c->op == 0xff || c->op == 0xb9)) {
+        return "ud0, ud1 have a ModRM; capstone does not know it";
+    }
+    if (c->map == 0 && (c->op == 0x8c || c->op == 0x8e) && (c->in.rex & 4)) {
+        return "REX.R does not count for segment registers; capstone refuses it";
+    }
+    if (c->map == 1 && c->op == 0xae && g_str_has_suffix(c->ours, "fence")) {
+        return "the fences ignore the r/m field; capstone wants 0";
+    }
+    if (is(c->ours, "rdpkru") || is(c->ours, "wrpkru") || is(c->ours, "rdpid") || is(c->ours, "clwb")
+        || is(c->ours, "clflushopt") || starts(c->ours, "xsavec") || starts(c->ours, "xsaves")
+        || starts(c->ours, "xrstors")) {
+        return "younger than capstone 4.0.2, or refused by it in this form";
+    }
+    return NULL;
+}
+
+static const char *explain_length(const Case *c)
+{
+    if (is(c->theirs, "ud0") || is(c->theirs, "ud2b")) {
+        return "ud0, ud1 have a ModRM; capstone does not know it";
+    }
+    if (c->bits == 64 && c->in.opsize_prefix && c->map == 0 && c->op == 0xc2) {
+        return "66 REX.W ret: capstone takes two immediate bytes too many";
+    }
+    if (c->bits == 64 && c->in.opsize_prefix && (c->in.row->words & IN_F64)) {
+        return "66 on a near branch in long mode: AMD shortens it, Intel ignores it";
+    }
+    return NULL;
+}
+
+static const char *explain_name(const Case *c)
+{
+    if (is(c->ours, "ud1") && is(c->theirs, "ud2b")) {
+        return "name only: ud1, once ud2b";
+    }
+    if (is(c->ours, "movq") && is(c->theirs, "movd")) {
+        return "name only: movq, which capstone calls movd with REX.W";
+    }
+    if (is(c->ours, "rdpid") || is(c->ours, "clwb")) {
+        return "name only: rdpid and clwb, younger than capstone 4.0.2";
+    }
+    if (is(c->ours, "pause") && (c->in.rex & 8)) {
+        return "name only: REX.W pause";
+    }
+    if (c->map == 0 && c->op == 0xe3 && c->in.opsize_prefix) {
+        return "name only: jcxz goes by the address size, in capstone by 66 too";
+    }
+    if (is(c->theirs, "movabs")) {
+        return "name only: movabs";
+    }
+    if (c->in.opsize == 16 && (is(c->ours, "cbw") || is(c->ours, "cwd"))) {
+        return "name only: capstone has no cbw, cwd where 16 bits come from the mode or with 67";
+    }
+    if (c->in.opsize_prefix && (c->in.rex & 8) && !strncmp(c->ours, c->theirs, 3)) {
+        return "name only: REX.W beats 66";
+    }
+    if (is(c->ours, "shl") && is(c->theirs, "sal")) {
+        return "name only: /6 of the shift group";
+    }
+    if (is_compare_alias(c->ours, c->theirs)) {
+        return "name only: the predicate in the name of CMPPS";
+    }
+    if (c->map == 1 && (c->op == 0x0d || c->op == 0x18) && (starts(c->theirs, "prefetch") || is(c->theirs, "nop"))) {
+        return "name only: kinds of prefetch";
+    }
+    return NULL;
+}
+
+static const char *explain(const Case *c)
+{
+    if ((c->in.rep && c->bits == 16 && c->len > 0 && c->in.row->pfx != 15)
+        || (c->map && c->in.opsize_prefix && (c->bits == 16 || c->in.addrsize * 2 == c->bits)
+            && (c->len < 0 || c->in.row->pfx == X86_PFX_66))) {
+        return "capstone forgets a mandatory prefix in 16-bit code, and a 66 beside a 67";
+    }
+    if (c->len < 0) {
+        return explain_refused(c);
+    }
+    if (!c->ok) {
+        return explain_accepted(c);
+    }
+    return c->len != (int)c->cs_len ? explain_length(c) : explain_name(c);
+}
+
+typedef struct Totals {
+    unsigned long total, agreed, valid;
+    GHashTable *reasons, *unexplained;
+} Totals;
+
+static void count(GHashTable *h, char *key)
+{
+    g_hash_table_insert(h, key, GSIZE_TO_POINTER(GPOINTER_TO_SIZE(g_hash_table_lookup(h, key)) + 1));
+}
+
+static void compare(Totals *t, csh h, cs_insn *ci, Case *c)
+{
+    const uint8_t *code = c->buf;
+    size_t left = X86_INSN_MAX;
+    uint64_t addr = 0x1000;
+
+    c->len = x86_decode(&c->in, c->buf, 16, c->bits);
+    c->ok = cs_disasm_iter(h, &code, &left, &addr, ci);
+    c->cs_len = c->ok ? ci->size : 0;
+    strcpy(c->ours, "invalid");
+    strcpy(c->theirs, "invalid");
+    if (c->len > 0) {
+        x86_mnemonic(&c->in, c->ours, sizeof(c->ours));
+    }
+    if (c->ok) {                    /* capstone prints rep and repne as part of the name */
+        const char *space = strrchr(ci->mnemonic, ' ');
+        strcpy(c->theirs, space ? space + 1 : ci->mnemonic);
+    }
+    t->total++;
+    if ((c->len > 0) == c->ok && (!c->ok || (c->len == ci->size && is(c->ours, c->theirs)))) {
+        t->agreed++;
+        t->valid += c->ok;
+        return;
+    }
+    const char *why = explain(c);
+    if (why) {
+        count(t->reasons, (char *)why);
+    } else {
+        static const char *const maps[4] = { "", "0f ", "0f38 ", "0f3a " };
+        count(t->unexplained, g_strdup_printf("%u-bit pfx[%-6s] %s%02x/%u %s  ours %s (%d)  capstone %s (%u)", c->bits, c->pfx,
+              maps[c->map], c->op, c->modrm >> 3 & 7, c->modrm >= 0xc0 ? "reg" : "mem", c->ours, c->len,
+              c->theirs, c->cs_len));
+    }
+}
+
+static const struct { const char *name; uint8_t len, byte[3]; bool only64; } prefixes[] = {
+    { "", 0, { 0 }, false }, { "66", 1, { 0x66 }, false }, { "67", 1, { 0x67 }, false },
+    { "67 66", 2, { 0x67, 0x66 }, false }, { "f0", 1, { 0xf0 }, false }, { "f2", 1, { 0xf2 }, false },
+    { "f3", 1, { 0xf3 }, false }, { "48", 1, { 0x48 }, true }, { "41", 1, { 0x41 }, true },
+    { "66 48", 2, { 0x66, 0x48 }, true }, { "f3 48", 2, { 0xf3, 0x48 }, true },
+    { "f2 4f", 2, { 0xf2, 0x4f }, true },
+};
+
+static void compare_opcode(Totals *t, csh h, cs_insn *ci, Case *c, unsigned pfx)
+{
+    static const uint8_t rms[] = { 0, 4, 5, 6 };
+    static const uint8_t sibs[] = { 0x24, 0x65, 0x8d };
+    bool x87 = c->map == 0 && c->op >= 0xd8 && c->op <= 0xdf;
+
+    for (unsigned modrm = 0; modrm < 256; modrm++) {
+        bool all = modrm >= 0xc0 && (x87 || (c->map == 1 && (c->op == 0x01 || c->op == 0xae)));
+        if (!all && !memchr(rms, modrm & 7, sizeof(rms))) {
+            continue;
+        }
+        bool has_sib = modrm < 0xc0 && (modrm & 7) == 4;
+        for (unsigned s = 0; s < (has_sib ? sizeof(sibs) : 1); s++) {
+            uint8_t buf[16] = { 0 };
+            unsigned n = prefixes[pfx].len;
+            memcpy(buf, prefixes[pfx].byte, n);
+            if (c->map) {
+                buf[n++] = 0x0f;
+            }
+            if (c->map > 1) {
+                buf[n++] = c->map == 2 ? 0x38 : 0x3a;
+            }
+            buf[n++] = c->op;
+            buf[n++] = modrm;
+            buf[n++] = sibs[s];
+            for (unsigned k = n; k < sizeof(buf); k++) {
+                buf[k] = 0x11 * (k - n + 1);
+            }
+            c->buf = buf;
+            c->modrm = modrm;
+            compare(t, h, ci, c);
+        }
+    }
+}
+
+static void compare_mode(Totals *t, unsigned bits)
+{
+    csh h;
+    Case c = { .bits = bits };
+
+    g_assert_cmpint(cs_open(CS_ARCH_X86, bits == 16 ? CS_MODE_16 : bits == 32 ? CS_MODE_32 : CS_MODE_64, &h), ==, 0);
+    cs_insn *ci = cs_malloc(h);
+    for (unsigned pfx = 0; pfx < G_N_ELEMENTS(prefixes); pfx++) {
+        if (prefixes[pfx].only64 && bits != 64) {
+            continue;
+        }
+        c.pfx = prefixes[pfx].name;
+        for (c.map = 0; c.map < 4; c.map++) {
+            for (c.op = 0; c.op < 256; c.op++) {
+                if (x86_row(c.map, c.op, 0) && !(bits == 64 && c.map == 0 && (c.op & 0xf0) == 0x40)) {
+                    compare_opcode(t, h, ci, &c, pfx);
+                }
+            }
+        }
+    }
+    cs_free(ci, 1);
+    cs_close(&h);
+}
+
+static void test_agrees(void)
+{
+    Totals t = { .reasons = g_hash_table_new(g_str_hash, g_str_equal),
+                 .unexplained = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL) };
+    GHashTableIter it;
+    gpointer key, value;
+
+    for (unsigned bits = 16; bits <= 64; bits *= 2) {
+        compare_mode(&t, bits);
+    }
+    g_test_message("%lu encodings, %lu agree (%lu of them valid), %u unexplained", t.total, t.agreed, t.valid,
+                   g_hash_table_size(t.unexplained));
+    g_hash_table_iter_init(&it, t.reasons);
+    while (g_hash_table_iter_next(&it, &key, &value)) {
+        g_test_message("%8zu explained: %s", GPOINTER_TO_SIZE(value), (char *)key);
+    }
+    g_autoptr(GList) keys = g_list_sort(g_hash_table_get_keys(t.unexplained), (GCompareFunc)strcmp);
+    for (GList *k = keys; k; k = k->next) {
+        g_printerr("%6zu  %s\n", GPOINTER_TO_SIZE(g_hash_table_lookup(t.unexplained, k->data)), (char *)k->data);
+    }
+    g_assert_cmpuint(g_hash_table_size(t.unexplained), ==, 0);
+    g_assert_cmpuint(t.valid, >, 500000);
+    g_hash_table_unref(t.reasons);
+    g_hash_table_unref(t.unexplained);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/insn/decode/agrees-with-capstone", test_agrees);
+    return g_test_run();
+}
