@@ -24,13 +24,15 @@ typedef struct BlockReq {           /* owned by the caller until done() */
     void *buf;                      /* len bytes; NULL for flush and discard */
     void (*done)(struct BlockReq *r, int err);      /* 0 or -errno */
     void *opaque;
+    struct BlockReq *next;          /* this and the rest belong to block/block.c */
+    int err;
 } BlockReq;
 
 typedef struct BlockOptions {
     const char *id;                 /* "ide0-hd0", "drive0"; NULL: none */
     const char *path;
     const char *format;             /* NULL: by probing, and then "raw" images stay raw */
-    bool readonly;                  /* also: open read-only when writing is not allowed */
+    bool readonly;                  /* writes fail with -EROFS; other readers may share the file */
     bool snapshot;                  /* writes go to a temporary file, gone at close */
     bool cdrom;                     /* implies readonly */
     bool no_lock;                   /* do not lock the file (file.locking=off) */
@@ -39,6 +41,7 @@ typedef struct BlockOptions {
 typedef struct BlockDriver {        /* raw, snapshot overlay ... and the test's failing disk */
     const char *name, *summary;
     int (*probe)(const uint8_t *head, size_t len);  /* 0: not mine ... 100: certainly mine */
+    /* NULL: made by block_new(), not by name */
     void *(*open)(const BlockOptions *o, uint64_t *size, GError **errp);
     void (*close)(void *disk);
     /* Any worker thread, several at once; 0 or -errno, never short. */
@@ -51,14 +54,19 @@ typedef struct BlockDriver {        /* raw, snapshot overlay ... and the test's 
 extern const BlockDriver *const block_drivers[];    /* NULL at its end */
 
 Block *block_open(Loop *loop, const BlockOptions *o, GError **errp);
-/* For tests: a disk of a driver's own making. */
-Block *block_new(Loop *loop, const BlockDriver *drv, void *disk, uint64_t size, bool readonly);
-void block_close(Block *b);         /* drains, then completes the rest with -ECANCELED */
+/* For tests: a disk of a driver's own making.  On failure the disk is still the caller's. */
+Block *block_new(Loop *loop, const BlockDriver *drv, void *disk, uint64_t size, bool readonly, GError **errp);
+/* Completes what is in flight, cancels what has not begun (-ECANCELED); NULL is fine. */
+void block_close(Block *b);
+/* A disk has one user, who then owns and closes it: a device, in realize.  An error names the earlier one. */
+bool block_claim(Block *b, const char *user, GError **errp);
+const char *block_user(const Block *b);         /* NULL: nobody yet, whoever opened it must close it */
 const char *block_id(const Block *b);
 const char *block_path(const Block *b);
 const char *block_format(const Block *b);
 uint64_t block_size(const Block *b);
 bool block_readonly(const Block *b);
+bool block_can_discard(const Block *b);
 void block_submit(Block *b, BlockReq *r);
 void block_drain(Block *b);         /* wait until nothing is in flight; done()s are called */
 /* Blocking, for loaders and start-up only; never on behalf of a running guest. */

@@ -1,0 +1,299 @@
+/*
+ * One disk: requests go to a few worker threads, completions come back on the loop.
+ *
+ * A worker puts a finished request on the disk's list and writes to an eventfd that the loop
+ * watches; the list is taken one by one, so that a done() may submit, drain or close.  Requests run
+ * in any order, as on a disk with a queue: who needs an order waits for the first.
+ */
+#include "block-int.h"
+
+#include "util/error.h"
+#include "util/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { WORKERS_PER_DISK = 4, ERRORS_LOGGED_EACH = 8 };
+
+struct Block {
+    Loop *loop;
+    const BlockDriver *drv;
+    void *disk;
+    uint64_t size;
+    char *id, *path, *user;
+    bool readonly, snapshot, guess;     /* guess: "raw" by probing, see guards_format() */
+    GThreadPool *pool;
+    int event_fd;
+    LoopWatch *watch;
+    unsigned in_flight;                 /* submitted, done() not yet called; loop side only */
+    unsigned nesting;                   /* of complete_one(): a done() may close the disk */
+    bool closed;
+    uint64_t reads, writes, errors;
+    GMutex lock;                        /* guards what follows */
+    GCond finished;
+    bool closing;
+    BlockReq *first, *last;             /* finished, in order */
+};
+
+static const char *const op_names[] = {
+    [BLOCK_READ] = "read", [BLOCK_WRITE] = "write", [BLOCK_FLUSH] = "flush", [BLOCK_DISCARD] = "discard",
+};
+
+/* ---- worker side ---- */
+
+static void finish(Block *b, BlockReq *r, int err)
+{
+    static const uint64_t one = 1;
+
+    r->err = err;
+    r->next = NULL;
+    g_mutex_lock(&b->lock);
+    if (b->first) {
+        b->last->next = r;
+    } else {
+        b->first = r;
+    }
+    b->last = r;
+    /* Under the lock: whoever takes the last request off the list may close the eventfd next. */
+    if (write(b->event_fd, &one, sizeof(one)) < 0) {
+        g_assert(errno == EAGAIN);      /* the counter is full, so it is signalled already */
+    }
+    g_cond_signal(&b->finished);
+    g_mutex_unlock(&b->lock);
+}
+
+static void work(gpointer data, gpointer opaque)
+{
+    BlockReq *r = data;
+    Block *b = opaque;
+    int err = 0;
+
+    g_mutex_lock(&b->lock);
+    bool cancel = b->closing;
+    g_mutex_unlock(&b->lock);
+    if (cancel) {
+        finish(b, r, -ECANCELED);
+        return;
+    }
+    switch (r->op) {
+    case BLOCK_READ:
+        err = b->drv->read(b->disk, r->offset, r->buf, r->len);
+        break;
+    case BLOCK_WRITE:
+        err = b->drv->write(b->disk, r->offset, r->buf, r->len);
+        break;
+    case BLOCK_FLUSH:
+        err = b->drv->flush ? b->drv->flush(b->disk) : 0;
+        break;
+    case BLOCK_DISCARD:
+        err = b->drv->discard ? b->drv->discard(b->disk, r->offset, r->len) : 0;
+        break;
+    }
+    finish(b, r, err);
+}
+
+/* ---- loop side ---- */
+
+static void count_error(Block *b, const BlockReq *r)
+{
+    b->errors++;
+    /* A full disk fails every request: say the first few, then at each doubling. */
+    if (b->errors <= ERRORS_LOGGED_EACH || (b->errors & (b->errors - 1)) == 0) {
+        log_printf("%s: %s of %" PRIu64 " bytes at %" PRIu64 " failed: %s (%" PRIu64 " failed so far)\n",
+                   b->path ? b->path : b->drv->name, op_names[r->op], r->len, r->offset,
+                   g_strerror(-r->err), b->errors);
+    }
+}
+
+static void release(Block *b)
+{
+    g_mutex_clear(&b->lock);
+    g_cond_clear(&b->finished);
+    g_free(b->id);
+    g_free(b->path);
+    g_free(b->user);
+    g_free(b);
+}
+
+/* Call the done() of one finished request; false: none is finished. */
+static bool complete_one(Block *b)
+{
+    g_mutex_lock(&b->lock);
+    BlockReq *r = b->first;
+    if (r) {
+        b->first = r->next;
+    }
+    g_mutex_unlock(&b->lock);
+    if (!r) {
+        return false;
+    }
+    b->in_flight--;
+    if (r->err && r->err != -ECANCELED) {
+        count_error(b, r);
+    }
+    r->done(r, r->err);
+    return true;
+}
+
+static void complete(void *opaque, int fd, unsigned events)
+{
+    Block *b = opaque;
+    uint64_t count;
+
+    if (read(fd, &count, sizeof(count)) < 0) {
+        return;                         /* drained meanwhile */
+    }
+    b->nesting++;
+    while (!b->closed && complete_one(b)) {
+    }
+    if (--b->nesting == 0 && b->closed) {
+        release(b);
+    }
+}
+
+/* A disk that was taken for raw by its first bytes must be so next time too: a guest that writes
+ * another format's head there could otherwise choose how its image is read, and what it names. */
+static bool guards_format(const Block *b, const BlockReq *r)
+{
+    return b->guess && r->op == BLOCK_WRITE && r->offset == 0 && block_foreign_format(r->buf, r->len);
+}
+
+static int check(const Block *b, const BlockReq *r)
+{
+    if (b->closed || b->closing) {
+        return -ECANCELED;
+    }
+    if (r->op != BLOCK_FLUSH && (r->offset > b->size || r->len > b->size - r->offset)) {
+        return -EINVAL;
+    }
+    if (b->readonly && (r->op == BLOCK_WRITE || r->op == BLOCK_DISCARD)) {
+        return -EROFS;
+    }
+    return guards_format(b, r) ? -EPERM : 0;
+}
+
+void block_submit(Block *b, BlockReq *r)
+{
+    int err = check(b, r);
+
+    b->in_flight++;
+    b->reads += r->op == BLOCK_READ;
+    b->writes += r->op == BLOCK_WRITE;
+    if (err) {
+        finish(b, r, err);
+    } else {
+        g_thread_pool_push(b->pool, r, NULL);
+    }
+}
+
+void block_drain(Block *b)
+{
+    b->nesting++;
+    while (!b->closed && b->in_flight) {
+        g_mutex_lock(&b->lock);
+        while (!b->first) {
+            g_cond_wait(&b->finished, &b->lock);
+        }
+        g_mutex_unlock(&b->lock);
+        complete_one(b);
+    }
+    if (--b->nesting == 0 && b->closed) {
+        release(b);
+    }
+}
+
+int block_read_sync(Block *b, uint64_t offset, void *buf, size_t len)
+{
+    if (offset > b->size || len > b->size - offset) {
+        return -EINVAL;
+    }
+    return b->drv->read(b->disk, offset, buf, len);
+}
+
+/* ---- what it is ---- */
+
+const char *block_id(const Block *b) { return b->id; }
+const char *block_path(const Block *b) { return b->path; }
+const char *block_format(const Block *b) { return b->drv->name; }
+uint64_t block_size(const Block *b) { return b->size; }
+bool block_readonly(const Block *b) { return b->readonly; }
+bool block_can_discard(const Block *b) { return b->drv->discard && !b->readonly; }
+const char *block_user(const Block *b) { return b->user; }
+
+void block_info(const Block *b, GString *out)
+{
+    g_string_append_printf(out, "%s (%s%s%s), %" PRIu64 " bytes", b->path ? b->path : "(no file)",
+                           b->snapshot ? "raw under " : "", b->drv->name,
+                           b->readonly ? ", read-only" : b->snapshot ? ", writes are temporary" : "", b->size);
+    g_string_append_printf(out, ", %" PRIu64 " reads, %" PRIu64 " writes", b->reads, b->writes);
+    if (b->errors) {
+        g_string_append_printf(out, ", %" PRIu64 " failed", b->errors);
+    }
+}
+
+bool block_claim(Block *b, const char *user, GError **errp)
+{
+    if (b->user) {
+        error_set(errp, "drive '%s' is already used by '%s'; give each device a drive of its own",
+                  b->id ? b->id : b->path ? b->path : b->drv->name, b->user);
+        return false;
+    }
+    b->user = g_strdup(user);
+    return true;
+}
+
+/* ---- life cycle ---- */
+
+Block *block_new(Loop *loop, const BlockDriver *drv, void *disk, uint64_t size, bool readonly, GError **errp)
+{
+    int event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    if (event_fd < 0) {
+        error_set_errno(errp, errno, "no eventfd for a disk; raise the limit of open files (ulimit -n)");
+        return NULL;
+    }
+    Block *b = g_new0(Block, 1);
+    b->loop = loop;
+    b->drv = drv;
+    b->disk = disk;
+    b->size = size;
+    b->readonly = readonly;
+    g_mutex_init(&b->lock);
+    g_cond_init(&b->finished);
+    /* Not exclusive: the threads are shared with other disks and end when idle. */
+    b->pool = g_thread_pool_new(work, b, WORKERS_PER_DISK, FALSE, NULL);
+    b->event_fd = event_fd;
+    b->watch = loop_watch(loop, b->event_fd, LOOP_IN, complete, b);
+    return b;
+}
+
+void block_describe(Block *b, const BlockOptions *o, bool guess)
+{
+    b->id = g_strdup(o->id);
+    b->path = g_strdup(o->path);
+    b->snapshot = o->snapshot;
+    b->guess = guess;
+}
+
+void block_close(Block *b)
+{
+    if (!b) {
+        return;
+    }
+    g_mutex_lock(&b->lock);
+    b->closing = true;
+    g_mutex_unlock(&b->lock);
+    block_drain(b);
+    g_thread_pool_free(b->pool, FALSE, TRUE);
+    loop_unwatch(b->watch);
+    close(b->event_fd);
+    if (b->drv->close) {
+        b->drv->close(b->disk);
+    }
+    b->closed = true;
+    if (b->nesting == 0) {
+        release(b);                     /* else complete() does, when the done() that called us is back */
+    }
+}
