@@ -96,8 +96,12 @@ static void work(gpointer data, gpointer opaque)
 
 /* ---- loop side ---- */
 
+/* The host's failures, and our refusals to it; not a request that no disk could serve. */
 static void count_error(Block *b, const BlockReq *r)
 {
+    if (!r->err || r->err == -ECANCELED || r->err == -EINVAL || r->err == -EROFS) {
+        return;
+    }
     b->errors++;
     /* A full disk fails every request: say the first few, then at each doubling. */
     if (b->errors <= ERRORS_LOGGED_EACH || (b->errors & (b->errors - 1)) == 0) {
@@ -130,9 +134,7 @@ static bool complete_one(Block *b)
         return false;
     }
     b->in_flight--;
-    if (r->err && r->err != -ECANCELED) {
-        count_error(b, r);
-    }
+    count_error(b, r);
     r->done(r, r->err);
     return true;
 }
