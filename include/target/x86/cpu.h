@@ -94,13 +94,14 @@ typedef struct X86Cpu {
     uint32_t sysenter_cs;
     uint64_t sysenter_esp, sysenter_eip;
     uint64_t pat, mtrr_def_type, mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
-    uint64_t misc_enable, tsc_adjust;
+    uint64_t misc_enable, tsc_adjust, spec_ctrl;
     uint64_t pdpte[4];                  /* PAE paging: loaded with CR3 (4.4.1) */
     uint32_t pkru;
     X86Fpu fpu;
     /* Between two instructions */
     bool sti_shadow;                    /* interrupts wait for one instruction (STI, MOV SS) */
     bool nmi_blocked;                   /* until IRET */
+    bool wait_sipi;                     /* after INIT: nothing but INIT and SIPI is heard (8.4.2) */
     uint8_t cpl;
     /* An exception on its way: written by x86_raise(), taken by x86_deliver() */
     struct {

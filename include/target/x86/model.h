@@ -1,0 +1,47 @@
+/*
+ * target/x86/model.h - what kind of processor it is: its CPUID leaves, features and MSRs.
+ *
+ * A model is immutable once made; x86_has(), x86_feature() and x86_cpuid() are for any thread.
+ * MSR functions belong to the vCPU's thread and take the machine lock where they reach a device.
+ */
+#ifndef TARGET_X86_MODEL_H
+#define TARGET_X86_MODEL_H
+
+#include "target/x86/cpu.h"
+
+/* CPUID registers that hold feature bits: a feature is its word times 32 plus its bit. */
+enum { CPUID_1_EDX, CPUID_1_ECX, CPUID_6_EAX, CPUID_7_EBX, CPUID_7_ECX, CPUID_7_EDX, CPUID_D1_EAX,
+       CPUID_8000_0001_EDX, CPUID_8000_0001_ECX, CPUID_8000_0007_EDX, CPUID_WORDS };
+
+typedef enum X86Feature {
+#define FEATURE(id, name, word, bit, done, needs) FEAT_##id = (word) * 32 + (bit),
+#include "target/x86/features.def"
+#undef FEATURE
+} X86Feature;
+
+/* "max", "pentium3,+pae,-apic": an unknown name is an error that names the nearest. */
+X86Model *x86_model_new(const char *spec, GError **errp);
+void x86_model_free(X86Model *m);
+const char *x86_model_name(const X86Model *m);
+
+bool x86_feature(const X86Cpu *c, X86Feature feature);
+bool x86_has(const X86Cpu *c, unsigned cpuf);           /* CPUF_* of insn.tab; 0 is always there */
+void x86_cpuid(const X86Cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);  /* EAX EBX ECX EDX */
+uint32_t x86_cr4_valid(const X86Cpu *c);                /* bits that may be set */
+uint32_t x86_signature(const X86Cpu *c);                /* CPUID.1:EAX, in EDX after reset */
+
+/* False: #GP(0). */
+bool x86_msr_read(X86Cpu *c, uint32_t msr, uint64_t *value);
+bool x86_msr_write(X86Cpu *c, uint32_t msr, uint64_t value);
+const char *x86_msr_name(uint32_t msr);                 /* NULL: unknown */
+
+/* CR0, CR3, CR4 and EFER with all their checks and effects; false: #GP(0), nothing changed.
+ * A page fault of the PDPTE loads does not exist: they are physical reads (4.4.1). */
+bool x86_write_cr0(X86Cpu *c, uint64_t value);
+bool x86_write_cr3(X86Cpu *c, uint64_t value);
+bool x86_write_cr4(X86Cpu *c, uint64_t value);
+bool x86_write_efer(X86Cpu *c, uint64_t value);
+/* PAE's four entries from CR3; false: a reserved bit is set. */
+bool x86_load_pdptes(X86Cpu *c, uint64_t cr3);
+
+#endif
