@@ -1,0 +1,17 @@
+/*
+ * The inside of a processor model, shared by model.c and cpuid.c.
+ */
+#ifndef TARGET_X86_MODEL_PRIVATE_H
+#define TARGET_X86_MODEL_PRIVATE_H
+
+#include "target/x86/model.h"
+
+struct X86Model {
+    char *name;
+    uint8_t family, model, stepping;
+    uint32_t level, xlevel;             /* highest basic and extended leaf */
+    char brand[48];
+    uint32_t word[CPUID_WORDS];         /* feature bits */
+};
+
+#endif

@@ -1,0 +1,331 @@
+/*
+ * The models that -cpu names, and the features that it adds and takes away.  Both are tables; help
+ * and error messages come from them.
+ */
+#include "model-private.h"
+
+#include <cpuid.h>
+#include <string.h>
+#include "target/x86/decode.h"
+#include "util/error.h"
+#include "util/suggest.h"
+
+typedef struct FeatureRow {
+    const char *name;
+    uint16_t feature;           /* X86Feature */
+    uint16_t needs;             /* X86Feature, or NO_FEATURE */
+    uint8_t done;
+} FeatureRow;
+
+enum { NO_FEATURE = 0xffff, FEAT_NONE = NO_FEATURE, HOST = 2 };
+
+static const FeatureRow features[] = {
+#define FEATURE(id, name, word, bit, done, needs) { name, FEAT_##id, FEAT_##needs, done },
+#include "target/x86/features.def"
+#undef FEATURE
+};
+
+/* Other spellings that people use. */
+static const struct { const char *name, *real; } aliases[] = {
+    { "sse3", "pni" }, { "lzcnt", "abm" }, { "invtsc", "nonstop_tsc" }, { "tsc_deadline", "tsc_deadline_timer" },
+    { "cmpxchg8b", "cx8" }, { "cmpxchg16b", "cx16" }, { "prefetchw", "3dnowprefetch" }, { "stibp", "intel_stibp" },
+    { "sse4.1", "sse4_1" }, { "sse4.2", "sse4_2" }, { "clfsh", "clflush" }, { "ibrs", "spec_ctrl" },
+    { "sha", "sha_ni" }, { "xd", "nx" },
+};
+
+typedef struct ModelRow {
+    const char *name, *summary, *base;  /* base: another row whose features this one has too */
+    uint8_t family, model, stepping;
+    uint32_t level, xlevel;
+    const char *brand, *features;
+} ModelRow;
+
+static const ModelRow models[] = {
+    { "486", "486DX4: the first with CPUID; no TSC, no APIC", NULL,
+      4, 8, 0, 1, 0, NULL, "fpu vme" },
+    { "pentium", "Pentium: TSC, 4 MiB pages, local APIC", "486",
+      5, 4, 3, 1, 0, NULL, "de pse tsc msr mce cx8 apic" },
+    { "pentium3", "Pentium III: PAE, CMOV, MMX, SSE, SYSENTER", "pentium",
+      6, 8, 3, 3, 0x80000004, "Tinamou Pentium III", "pae sep mtrr pge mca cmov pat pse36 mmx fxsr sse" },
+    { "core2duo", "Core 2: 64-bit, NX, SSSE3", "pentium3",
+      6, 15, 11, 10, 0x80000008, "Tinamou Core 2 Duo",
+      "clflush sse2 ss ht pni ssse3 cx16 syscall nx lm lahf_lm" },
+    { "x86-64-v1", "what every 64-bit processor has", "pentium3",
+      6, 15, 11, 13, 0x80000008, "Tinamou x86-64-v1",
+      "clflush sse2 ht cx16 syscall nx lm lahf_lm hypervisor x2apic tsc_deadline_timer arat nonstop_tsc" },
+    { "x86-64-v2", "SSE4.2 and POPCNT besides: what most distributions ask for today", "x86-64-v1",
+      6, 44, 2, 0x16, 0x80000008, "Tinamou x86-64-v2",
+      "pni ssse3 sse4_1 sse4_2 popcnt rdtscp tsc_adjust" },
+    { "max", "everything that this program can do (the default)", NULL,
+      6, 44, 2, 0x16, 0x80000008, "Tinamou Virtual Processor", NULL },
+};
+
+static bool has(const X86Model *m, unsigned feature)
+{
+    return m->word[feature / 32] >> (feature % 32) & 1;
+}
+
+static void set(X86Model *m, unsigned feature, bool on)
+{
+    uint32_t bit = 1u << (feature % 32);
+
+    m->word[feature / 32] = on ? m->word[feature / 32] | bit : m->word[feature / 32] & ~bit;
+}
+
+/* Whether instructions of this feature can be run by the host's own. */
+static bool host_has(unsigned feature)
+{
+    static const struct { uint32_t leaf; uint8_t reg; } where[CPUID_WORDS] = {
+        [CPUID_1_EDX] = { 1, 3 }, [CPUID_1_ECX] = { 1, 2 }, [CPUID_7_EBX] = { 7, 1 }, [CPUID_7_ECX] = { 7, 2 },
+        [CPUID_7_EDX] = { 7, 3 }, [CPUID_8000_0001_ECX] = { 0x80000001, 2 },
+    };
+    uint32_t out[4] = { 0 };
+    unsigned word = feature / 32;
+
+    if (!where[word].leaf || !__get_cpuid_count(where[word].leaf, 0, &out[0], &out[1], &out[2], &out[3])) {
+        return false;
+    }
+    return out[where[word].reg] >> (feature % 32) & 1;
+}
+
+static bool can_do(const FeatureRow *f)
+{
+    return f->done == HOST ? host_has(f->feature) : f->done;
+}
+
+static const FeatureRow *find_feature(const char *name)
+{
+    g_autofree char *plain = g_strdelimit(g_ascii_strdown(name, -1), "-", '_');
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(aliases); i++) {
+        if (g_str_equal(plain, aliases[i].name)) {
+            return find_feature(aliases[i].real);
+        }
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(features); i++) {
+        if (g_str_equal(plain, features[i].name)) {
+            return &features[i];
+        }
+    }
+    return NULL;
+}
+
+static const FeatureRow *feature_row(unsigned feature)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(features); i++) {
+        if (features[i].feature == feature) {
+            return &features[i];
+        }
+    }
+    return NULL;
+}
+
+static const ModelRow *find_model(const char *name)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(models); i++) {
+        if (g_ascii_strcasecmp(name, models[i].name) == 0) {
+            return &models[i];
+        }
+    }
+    return NULL;
+}
+
+static void add_row_features(X86Model *m, const ModelRow *row)
+{
+    if (!row->features) {
+        for (unsigned i = 0; i < G_N_ELEMENTS(features); i++) {
+            set(m, features[i].feature, can_do(&features[i]));
+        }
+        return;
+    }
+    if (row->base) {
+        add_row_features(m, find_model(row->base));
+    }
+    g_auto(GStrv) names = g_strsplit(row->features, " ", -1);
+    for (char **n = names; *n; n++) {
+        const FeatureRow *f = find_feature(*n);
+        g_assert(f && f->done);         /* the table above names what the other one has */
+        set(m, f->feature, can_do(f));
+    }
+}
+
+static const char *nearest_feature(const char *wrong, char **tail)
+{
+    const char *names[G_N_ELEMENTS(features) + 1];
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(features); i++) {
+        names[i] = features[i].name;
+    }
+    names[G_N_ELEMENTS(features)] = NULL;
+    *tail = suggest_tail(wrong, names);
+    return *tail;
+}
+
+static bool switch_on(X86Model *m, const FeatureRow *f, GError **errp)
+{
+    if (!f->done) {
+        error_set(errp, "-cpu: this program cannot do '%s' yet; leave it out (-cpu help lists what there is)",
+                  f->name);
+        return false;
+    }
+    if (!can_do(f)) {
+        error_set(errp, "-cpu: '%s' needs a host processor that has it, and this one has not", f->name);
+        return false;
+    }
+    set(m, f->feature, true);
+    return f->needs == NO_FEATURE || has(m, f->needs) || switch_on(m, feature_row(f->needs), errp);
+}
+
+/* Whatever needs a feature that is off is off too. */
+static void drop_orphans(X86Model *m)
+{
+    bool changed = true;
+
+    while (changed) {
+        changed = false;
+        for (unsigned i = 0; i < G_N_ELEMENTS(features); i++) {
+            const FeatureRow *f = &features[i];
+            if (f->needs != NO_FEATURE && has(m, f->feature) && !has(m, f->needs)) {
+                set(m, f->feature, false);
+                changed = true;
+            }
+        }
+    }
+}
+
+/* "+name", "-name", "name=on", "name" */
+static bool apply(X86Model *m, const char *text, GError **errp)
+{
+    bool on = true;
+    g_autofree char *name = NULL, *tail = NULL;
+    const char *eq = strchr(text, '=');
+
+    if (*text == '+' || *text == '-') {
+        on = *text == '+';
+        name = g_strdup(text + 1);
+    } else if (eq) {
+        name = g_strndup(text, eq - text);
+        if (g_str_equal(eq + 1, "off") || g_str_equal(eq + 1, "no")) {
+            on = false;
+        } else if (!g_str_equal(eq + 1, "on") && !g_str_equal(eq + 1, "yes")) {
+            error_set(errp, "-cpu: '%s' is neither on nor off", text);
+            return false;
+        }
+    } else {
+        name = g_strdup(text);
+    }
+    const FeatureRow *f = find_feature(name);
+    if (!f) {
+        error_set(errp, "-cpu: no feature is called '%s'%s", name, nearest_feature(name, &tail));
+        return false;
+    }
+    if (!on) {
+        set(m, f->feature, false);
+        drop_orphans(m);
+        return true;
+    }
+    return switch_on(m, f, errp);
+}
+
+static bool known_model(const char *name, const ModelRow **row, GError **errp)
+{
+    const char *names[G_N_ELEMENTS(models) + 1];
+
+    *row = find_model(name);
+    if (*row) {
+        return true;
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(models); i++) {
+        names[i] = models[i].name;
+    }
+    names[G_N_ELEMENTS(models)] = NULL;
+    g_autofree char *tail = suggest_tail(name, names);
+    error_set(errp, "-cpu: no processor is called '%s'%s (-cpu help lists them)", name, tail);
+    return false;
+}
+
+X86Model *x86_model_new(const char *spec, GError **errp)
+{
+    g_auto(GStrv) part = g_strsplit(spec && *spec ? spec : "max", ",", -1);
+    const ModelRow *row;
+
+    if (!known_model(part[0], &row, errp)) {
+        return NULL;
+    }
+    X86Model *m = g_new0(X86Model, 1);
+    m->name = g_strdup(row->name);
+    m->family = row->family;
+    m->model = row->model;
+    m->stepping = row->stepping;
+    m->level = row->level;
+    m->xlevel = row->xlevel;
+    if (row->brand) {
+        g_strlcpy(m->brand, row->brand, sizeof(m->brand));
+    }
+    add_row_features(m, row);
+    for (unsigned i = 1; part[i]; i++) {
+        if (!apply(m, part[i], errp)) {
+            x86_model_free(m);
+            return NULL;
+        }
+    }
+    return m;
+}
+
+void x86_model_free(X86Model *m)
+{
+    if (m) {
+        g_free(m->name);
+        g_free(m);
+    }
+}
+
+const char *x86_model_name(const X86Model *m)
+{
+    return m->name;
+}
+
+bool x86_feature(const X86Cpu *c, X86Feature feature)
+{
+    return has(c->model, feature);
+}
+
+bool x86_has(const X86Cpu *c, unsigned cpuf)
+{
+    static const char *const names[CPUF_COUNT] = {
+#define NAME(id, name) [id] = name,
+        X86_CPU_FEATURES(NAME)
+#undef NAME
+    };
+
+    if (cpuf == CPUF_NONE) {
+        return true;
+    }
+    if (cpuf >= CPUF_COUNT) {
+        return false;
+    }
+    const FeatureRow *f = find_feature(names[cpuf]);
+    return f && has(c->model, f->feature);
+}
+
+void x86_cpu_help(GString *out)
+{
+    g_string_append(out, "Processors:\n");
+    for (unsigned i = 0; i < G_N_ELEMENTS(models); i++) {
+        g_string_append_printf(out, "  %-12s %s\n", models[i].name, models[i].summary);
+    }
+    g_string_append(out, "\nFeatures, to add or take away as in -cpu max,-x2apic,+ht:\n ");
+    size_t column = 1;
+    for (unsigned i = 0; i < G_N_ELEMENTS(features); i++) {
+        if (!can_do(&features[i])) {
+            continue;
+        }
+        if (column + strlen(features[i].name) > 76) {
+            g_string_append(out, "\n ");
+            column = 1;
+        }
+        g_string_append_printf(out, " %s", features[i].name);
+        column += strlen(features[i].name) + 1;
+    }
+    g_string_append_c(out, '\n');
+}
