@@ -33,6 +33,6 @@ install: all
 	ninja -C $(BUILD) install
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-clang
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-clang $(BUILD)-tsan $(BUILD).log
 
 .PHONY: all deps run check bench install clean

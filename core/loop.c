@@ -5,6 +5,7 @@
 #include "core/loop.h"
 
 #include <glib-unix.h>
+#include "util/handoff.h"
 
 struct Loop {
     GMainContext *context;
@@ -64,12 +65,14 @@ GMainContext *loop_context(Loop *l)
 void loop_lock(Loop *l)
 {
     g_mutex_lock(&l->mutex);
+    handoff_take(&l->mutex);
     l->owner = g_thread_self();
 }
 
 void loop_unlock(Loop *l)
 {
     l->owner = NULL;
+    handoff_give(&l->mutex);
     g_mutex_unlock(&l->mutex);
 }
 
@@ -158,8 +161,9 @@ void loop_unwatch(LoopWatch *w)
 
 static gboolean post_run(gpointer data)
 {
-    const Post *p = data;
+    Post *p = data;
 
+    handoff_take(p);
     p->fn(p->opaque);
     return G_SOURCE_REMOVE;
 }
@@ -170,6 +174,7 @@ void loop_post(Loop *l, LoopFn *fn, void *opaque)
     Post *p = g_new(Post, 1);
 
     *p = (Post){ fn, opaque };
+    handoff_give(p);
     g_source_set_priority(s, G_PRIORITY_DEFAULT);
     g_source_set_callback(s, post_run, p, g_free);
     g_source_attach(s, l->context);

@@ -4,6 +4,7 @@
 #include "core/vcpu.h"
 
 #include "core/machine.h"
+#include "util/handoff.h"
 
 typedef struct Work {
     void (*fn)(Vcpu *c, void *arg);
@@ -79,6 +80,7 @@ void vcpu_post(Vcpu *c, void (*fn)(Vcpu *c, void *arg), void *arg)
     *w = (Work){ fn, arg };
     g_mutex_lock(&c->lock);
     c->work = g_slist_append(c->work, w);
+    handoff_give(&c->work);
     g_mutex_unlock(&c->lock);
     vcpu_raise(c, VCPU_WORK);
 }
@@ -87,6 +89,7 @@ void vcpu_run_work(Vcpu *c)
 {
     vcpu_lower(c, VCPU_WORK);
     g_mutex_lock(&c->lock);
+    handoff_take(&c->work);
     GSList *list = c->work;
     c->work = NULL;
     g_mutex_unlock(&c->lock);

@@ -30,8 +30,11 @@ CC=clang; export CC
 step "build with clang" configure_once "$build-clang" && step "compile with clang" quiet ninja -C "$build-clang"
 unset CC
 step "build with sanitizers" configure_once "$build-asan" --enable-asan && step "compile with sanitizers" quiet ninja -C "$build-asan"
+step "build with the thread sanitizer" configure_once "$build-tsan" --enable-tsan
 step "guests from Debian packages" quiet scripts/guests.sh "$build/guests" linux linux32 iso netboot grub
 step "tests" meson test -C "$build" --no-rebuild --print-errorlogs
 step "tests under sanitizers" meson test -C "$build-asan" --no-rebuild --print-errorlogs \
     --no-suite boot --no-suite lint --timeout-multiplier 4
-exec python3 scripts/count-tests.py "$failed" "$build" "$build-asan"
+step "threads under the thread sanitizer" meson test -C "$build-tsan" --print-errorlogs --timeout-multiplier 4 \
+    core memory block chardev interp
+exec python3 scripts/count-tests.py "$failed" "$build" "$build-asan" "$build-tsan"
