@@ -61,8 +61,8 @@ static bool isa_serial_realize(Device *d, GError **errp)
         s->irq = com[s->index].irq;
     }
     if (s->irq > 15 || s->iobase > 0x10000 - 8) {
-        error_set(errp, "isa-serial: there is no interrupt %u or no port 0x%x: interrupts are 0 to 15, ports below 0xfff9",
-                  s->irq, s->iobase);
+        error_set(errp, "isa-serial: there is no interrupt %u or no port 0x%x: interrupts are 0 to 15, "
+                  "ports below 0xfff9", s->irq, s->iobase);
         return false;
     }
     if (!uart_realize(&s->uart, d->machine->clock, errp)) {
