@@ -23,6 +23,12 @@ typedef struct X86TlbEntry {
     uint64_t page;              /* guest-physical; low bits belong to mmu.c */
 } X86TlbEntry;
 
+/* Guest memory in host memory: any alignment, any type. */
+typedef uint8_t X86Mem8 __attribute__((may_alias));
+typedef uint16_t X86Mem16 __attribute__((aligned(1), may_alias));
+typedef uint32_t X86Mem32 __attribute__((aligned(1), may_alias));
+typedef uint64_t X86Mem64 __attribute__((aligned(1), may_alias));
+
 /* `seg` tells which exception an address that is not canonical is: #SS or #GP. */
 uint64_t x86_load_miss(X86Cpu *c, uint64_t linear, unsigned size, unsigned seg);
 void x86_store_miss(X86Cpu *c, uint64_t linear, uint64_t val, unsigned size, unsigned seg);
@@ -38,10 +44,8 @@ static inline X86TlbEntry *x86_tlb_entry(X86Cpu *c, uint64_t linear)
     static inline uint##bits##_t x86_load##bits(X86Cpu *c, unsigned seg, uint64_t linear) \
     { \
         const X86TlbEntry *e = x86_tlb_entry(c, linear); \
-        uint##bits##_t v; \
         if (G_LIKELY(((linear + bits / 8 - 1) & X86_PAGE_MASK) == e->read)) { \
-            memcpy(&v, (const void *)(linear + e->addend), bits / 8); \
-            return v; \
+            return *(const X86Mem##bits *)(linear + e->addend); \
         } \
         return (uint##bits##_t)x86_load_miss(c, linear, bits / 8, seg); \
     } \
@@ -49,7 +53,7 @@ static inline X86TlbEntry *x86_tlb_entry(X86Cpu *c, uint64_t linear)
     { \
         const X86TlbEntry *e = x86_tlb_entry(c, linear); \
         if (G_LIKELY(((linear + bits / 8 - 1) & X86_PAGE_MASK) == e->write)) { \
-            memcpy((void *)(linear + e->addend), &v, bits / 8); \
+            *(X86Mem##bits *)(linear + e->addend) = v; \
             return; \
         } \
         x86_store_miss(c, linear, v, bits / 8, seg); \

@@ -1,0 +1,523 @@
+/*
+ * target/x86/mmu.c - memory as instructions see it: the software TLB and what lies behind a miss.
+ *
+ * Follows the Intel SDM, volume 3A, chapters 4.6 (rights), 4.10 (TLBs), 5.3 (limits) and 6.15 (#AC).
+ * A table for each privilege holds 4 KiB entries, made from pages of any size; entries of global
+ * pages survive a CR3 load.  INVLPG of a larger page finds all entries made from it.
+ *
+ * Not modelled: process-context identifiers; data breakpoints of DR0..3.
+ */
+#include "mmu.h"
+
+#include <inttypes.h>
+#include "util/bits.h"
+#include "util/log.h"
+
+/* Where an access goes: host memory, or through the memory map. */
+typedef struct Target {
+    uint8_t *host;
+    hwaddr gpa;
+    MemSection section;
+    bool found, code;           /* something is there; it has decoded code in it */
+} Target;
+
+static TlbKind privilege(const X86Cpu *c)
+{
+    if (c->cpl == 3) {
+        return TLB_USER;
+    }
+    return (c->cr4 & CR4_SMAP) && !(c->rflags & FL_AC) ? TLB_SUPER_SMAP : TLB_SUPER;
+}
+
+/* Descriptor tables and TSS: RFLAGS.AC does not open user pages (4.6.1). */
+static TlbKind system_privilege(const X86Cpu *c)
+{
+    return c->cr4 & CR4_SMAP ? TLB_SUPER_SMAP : TLB_SUPER;
+}
+
+static bool checks_alignment(const X86Cpu *c)
+{
+    return c->cpl == 3 && (c->cr0 & CR0_AM) && (c->rflags & FL_AC);
+}
+
+void x86_mmu_sync(X86Cpu *c)
+{
+    c->tlb = c->mmu->table[checks_alignment(c) ? TLB_CHECKED : privilege(c)];
+}
+
+void x86_segment_fault(X86Cpu *c, unsigned seg)
+{
+    x86_raise_error(c, seg == X86_SS ? EXC_SS : EXC_GP, 0);
+}
+
+uint64_t x86_linear(X86Cpu *c, unsigned seg, uint64_t off, unsigned size, bool write)
+{
+    uint64_t linear = x86_segmented(c, seg, off, size, write);
+
+    if ((c->mode & MODE_CODE) == MODE_CODE64
+        && !(x86_canonical(c, linear) && x86_canonical(c, linear + size - 1))) {
+        x86_segment_fault(c, seg);
+    }
+    return linear;
+}
+
+/* ---- filling ---- */
+
+static bool covers_page(const MemSection *s, hwaddr page)
+{
+    return s->at <= page && s->len - (page - s->at) >= PAGE_SIZE;
+}
+
+static bool has_code(const MemSection *s, hwaddr gpa)
+{
+    return __atomic_load_n(section_page_flags(s, gpa), __ATOMIC_RELAXED) & RAM_PAGE_CODE;
+}
+
+/* Where larger pages have been seen: elsewhere INVLPG need not look for their pieces. */
+static void note_large(X86Mmu *m, uint64_t linear, unsigned shift)
+{
+    if (shift > PAGE_BITS) {
+        m->large_lo = MIN(m->large_lo, linear & ~mask64(shift));
+        m->large_hi = MAX(m->large_hi, linear | mask64(shift));
+    }
+}
+
+static void fill_ram(X86Cpu *c, uint64_t linear, const PageWalk *w, TlbKind kind, const Target *t)
+{
+    X86Mmu *m = c->mmu;
+    unsigned slot = linear >> PAGE_BITS & (X86_TLB_SIZE - 1);
+    X86TlbEntry *e = &m->table[kind][slot];
+
+    e->read = linear & X86_PAGE_MASK;
+    e->write = w->can_write && !t->section.readonly && !t->code ? e->read : X86_TLB_NONE;
+    e->addend = (uintptr_t)t->host - linear;
+    e->page = (w->gpa & X86_PAGE_MASK) | (uint64_t)w->shift << PAGE_SHIFT_AT | (w->global ? PAGE_GLOBAL : 0);
+    note_large(m, linear, w->shift);
+    if (!w->global && m->local[kind].n < X86_TLB_SIZE) {
+        m->local[kind].slot[m->local[kind].n++] = slot;
+    } else if (!w->global) {
+        m->local[kind].n = X86_TLB_SIZE + 1;            /* lost count: a flush looks at all */
+    }
+}
+
+static void fill_io(X86Cpu *c, uint64_t linear, const PageWalk *w, TlbKind kind, const Target *t)
+{
+    IoTlbEntry *e = &c->mmu->io[linear >> PAGE_BITS & (IO_TLB_SIZE - 1)];
+
+    *e = (IoTlbEntry){ .tag = linear & X86_PAGE_MASK, .gpa = w->gpa & X86_PAGE_MASK, .kind = kind,
+                       .writable = w->can_write, .global = w->global, .shift = w->shift, .section = t->section };
+}
+
+/* The target of an access that lies in one page; raises #PF. */
+static Target find_target(X86Cpu *c, uint64_t linear, Access access, TlbKind kind)
+{
+    const X86TlbEntry *e = &c->mmu->table[kind][linear >> PAGE_BITS & (X86_TLB_SIZE - 1)];
+    const IoTlbEntry *io = &c->mmu->io[linear >> PAGE_BITS & (IO_TLB_SIZE - 1)];
+    uint64_t page = linear & X86_PAGE_MASK;
+    uint32_t error;
+    PageWalk w;
+    Target t;
+
+    if ((access == ACCESS_WRITE ? e->write : e->read) == page) {
+        return (Target){ .host = (uint8_t *)(linear + e->addend), .found = true,
+                         .gpa = (e->page & X86_PAGE_MASK) | (linear & ~X86_PAGE_MASK) };
+    }
+    if (io->tag == page && io->kind == kind && (access == ACCESS_READ || io->writable)) {
+        return (Target){ .gpa = io->gpa | (linear & ~X86_PAGE_MASK), .section = io->section, .found = true };
+    }
+    c->mmu->misses++;
+    if (!mmu_walk(c, linear, access, kind, &w, &error)) {
+        if (log_on(LOG_MMU)) {
+            log_printf("mmu: #PF at %" PRIx64 " error %x rip %" PRIx64 "\n", linear, error, c->regs[X86_RIP]);
+        }
+        x86_raise_pf(c, linear, error);
+    }
+    t = (Target){ .gpa = w.gpa };
+    t.found = as_find(c->vcpu.mem, w.gpa, &t.section);
+    if (!t.found) {
+        return t;
+    }
+    bool whole = covers_page(&t.section, w.gpa & X86_PAGE_MASK);
+    if (t.section.host) {
+        t.code = has_code(&t.section, w.gpa);
+        if (whole) {
+            t.host = t.section.host + (w.gpa - t.section.at);
+            fill_ram(c, linear, &w, kind, &t);
+        }
+        if (t.section.readonly && access == ACCESS_WRITE) {
+            t.host = NULL;                              /* section_store() drops the write */
+        }
+    } else if (whole) {
+        fill_io(c, linear, &w, kind, &t);
+    }
+    return t;
+}
+
+/* ---- accesses ---- */
+
+static void check_address(X86Cpu *c, uint64_t linear, unsigned size, unsigned seg)
+{
+    if (x86_long_mode(c) && !(x86_canonical(c, linear) && x86_canonical(c, linear + size - 1))) {
+        x86_segment_fault(c, seg);
+    }
+    if (checks_alignment(c) && (linear & (size - 1))) {
+        x86_raise_error(c, EXC_AC, 0);
+    }
+}
+
+static bool crosses_page(uint64_t linear, unsigned len)
+{
+    return (linear & ~X86_PAGE_MASK) + len > PAGE_SIZE;
+}
+
+/* The next page's first address; 32-bit addresses wrap. */
+static uint64_t next_page(const X86Cpu *c, uint64_t linear)
+{
+    uint64_t next = (linear | ~X86_PAGE_MASK) + 1;
+
+    return x86_long_mode(c) ? next : (uint32_t)next;
+}
+
+static bool inside_section(const Target *t, unsigned len)
+{
+    return t->section.len - (t->gpa - t->section.at) >= len;
+}
+
+/* All bytes lie in one page. */
+static void read_target(X86Cpu *c, const Target *t, void *buf, unsigned len)
+{
+    if (t->host) {
+        memcpy(buf, t->host, len);
+        return;
+    }
+    for (unsigned i = 0; i < len; ) {
+        unsigned n = len - i >= 8 ? 8 : len - i >= 4 ? 4 : len - i >= 2 ? 2 : 1;
+        uint64_t v = t->found && inside_section(t, len)
+            ? section_load(c->vcpu.mem, &t->section, t->gpa + i, n) : as_load(c->vcpu.mem, t->gpa + i, n);
+        memcpy((uint8_t *)buf + i, &v, n);
+        i += n;
+    }
+}
+
+static void write_target(X86Cpu *c, const Target *t, const void *buf, unsigned len)
+{
+    if (t->host) {
+        memcpy(t->host, buf, len);
+        if (t->code && c->mmu->stored) {
+            c->mmu->stored(c, t->gpa, len);
+        }
+        return;
+    }
+    for (unsigned i = 0; i < len; ) {
+        unsigned n = len - i >= 8 ? 8 : len - i >= 4 ? 4 : len - i >= 2 ? 2 : 1;
+        uint64_t v = 0;
+        memcpy(&v, (const uint8_t *)buf + i, n);
+        if (t->found && !t->section.host && inside_section(t, len)) {
+            section_store(c->vcpu.mem, &t->section, t->gpa + i, v, n);
+        } else {
+            as_store(c->vcpu.mem, t->gpa + i, v, n);
+        }
+        i += n;
+    }
+}
+
+/* len is at most a page. */
+static void read_bytes(X86Cpu *c, uint64_t linear, void *buf, unsigned len, TlbKind kind)
+{
+    unsigned first = crosses_page(linear, len) ? PAGE_SIZE - (linear & ~X86_PAGE_MASK) : len;
+    Target a = find_target(c, linear, ACCESS_READ, kind);
+
+    if (first == len) {
+        read_target(c, &a, buf, len);
+        return;
+    }
+    Target b = find_target(c, next_page(c, linear), ACCESS_READ, kind);
+    read_target(c, &a, buf, first);
+    read_target(c, &b, (uint8_t *)buf + first, len - first);
+}
+
+static void write_bytes(X86Cpu *c, uint64_t linear, const void *buf, unsigned len, TlbKind kind)
+{
+    unsigned first = crosses_page(linear, len) ? PAGE_SIZE - (linear & ~X86_PAGE_MASK) : len;
+    Target a = find_target(c, linear, ACCESS_WRITE, kind);
+
+    if (first == len) {
+        write_target(c, &a, buf, len);
+        return;
+    }
+    Target b = find_target(c, next_page(c, linear), ACCESS_WRITE, kind);
+    write_target(c, &a, buf, first);
+    write_target(c, &b, (const uint8_t *)buf + first, len - first);
+}
+
+uint64_t x86_load_miss(X86Cpu *c, uint64_t linear, unsigned size, unsigned seg)
+{
+    uint64_t v = 0;
+
+    check_address(c, linear, size, seg);
+    read_bytes(c, linear, &v, size, privilege(c));
+    return v;
+}
+
+void x86_store_miss(X86Cpu *c, uint64_t linear, uint64_t val, unsigned size, unsigned seg)
+{
+    check_address(c, linear, size, seg);
+    write_bytes(c, linear, &val, size, privilege(c));
+}
+
+uint64_t x86_ld(X86Cpu *c, uint64_t linear, unsigned size)
+{
+    const X86TlbEntry *e;
+    uint64_t v = 0;
+
+    x86_mmu_sync(c);
+    e = x86_tlb_entry(c, linear);
+    if (((linear + size - 1) & X86_PAGE_MASK) == e->read) {
+        memcpy(&v, (const void *)(linear + e->addend), size);
+        return v;
+    }
+    return x86_load_miss(c, linear, size, X86_DS);
+}
+
+void x86_st(X86Cpu *c, uint64_t linear, uint64_t val, unsigned size)
+{
+    void *p;
+
+    x86_mmu_sync(c);
+    p = x86_in_place(c, linear, size);
+    if (p) {
+        memcpy(p, &val, size);
+        return;
+    }
+    x86_store_miss(c, linear, val, size, X86_DS);
+}
+
+uint64_t x86_ld_sys(X86Cpu *c, uint64_t linear, unsigned size)
+{
+    uint64_t v = 0;
+
+    if (x86_long_mode(c) && !x86_canonical(c, linear)) {
+        x86_segment_fault(c, X86_DS);
+    }
+    read_bytes(c, linear, &v, size, system_privilege(c));
+    return v;
+}
+
+void x86_st_sys(X86Cpu *c, uint64_t linear, uint64_t val, unsigned size)
+{
+    if (x86_long_mode(c) && !x86_canonical(c, linear)) {
+        x86_segment_fault(c, X86_DS);
+    }
+    write_bytes(c, linear, &val, size, system_privilege(c));
+}
+
+void x86_ld_bytes(X86Cpu *c, uint64_t linear, void *buf, unsigned len)
+{
+    check_address(c, linear, 1, X86_DS);
+    read_bytes(c, linear, buf, len, privilege(c));
+}
+
+void x86_st_bytes(X86Cpu *c, uint64_t linear, const void *buf, unsigned len)
+{
+    check_address(c, linear, 1, X86_DS);
+    write_bytes(c, linear, buf, len, privilege(c));
+}
+
+void x86_probe_write(X86Cpu *c, uint64_t linear, unsigned len)
+{
+    check_address(c, linear, 1, X86_DS);
+    find_target(c, linear, ACCESS_WRITE, privilege(c));
+    if (crosses_page(linear, len)) {
+        find_target(c, next_page(c, linear), ACCESS_WRITE, privilege(c));
+    }
+}
+
+/* Code that the operation is about to change is dropped first: nothing of it is decoded again
+ * before this instruction is over. */
+void *x86_rmw(X86Cpu *c, uint64_t linear, unsigned size)
+{
+    x86_mmu_sync(c);
+    void *p = x86_in_place(c, linear, size);
+    if (p) {
+        return p;
+    }
+    check_address(c, linear, size, X86_DS);
+    if (crosses_page(linear, size)) {
+        return NULL;
+    }
+    Target t = find_target(c, linear, ACCESS_WRITE, privilege(c));
+    if (t.host && t.code && c->mmu->stored) {
+        c->mmu->stored(c, t.gpa, size);
+    }
+    return t.host;
+}
+
+/* ---- code ---- */
+
+static unsigned fetched_bit(uint64_t linear)
+{
+    uint64_t page = linear >> PAGE_BITS;
+
+    return (page ^ page >> 12 ^ page >> 24) & (FETCHED_BITS - 1);
+}
+
+const uint8_t *x86_fetch_page(X86Cpu *c, uint64_t linear, hwaddr *gpa, MemSection *s)
+{
+    TlbKind kind = c->cpl == 3 ? TLB_USER : TLB_SUPER;
+    CodeTlbEntry *e = &c->mmu->code[kind == TLB_USER][linear >> PAGE_BITS & (CODE_TLB_SIZE - 1)];
+    uint64_t page = linear & X86_PAGE_MASK;
+    unsigned bit = fetched_bit(linear);
+    MemSection found;
+
+    c->mmu->fetched[bit / 64] |= 1ull << (bit & 63);
+    if (e->tag != page) {
+        uint32_t error;
+        PageWalk w;
+        if (x86_long_mode(c) && !x86_canonical(c, linear)) {
+            x86_raise_error(c, EXC_GP, 0);
+        }
+        c->mmu->misses++;
+        if (!mmu_walk(c, linear, ACCESS_FETCH, kind, &w, &error)) {
+            x86_raise_pf(c, linear, error);
+        }
+        hwaddr at = w.gpa & X86_PAGE_MASK;
+        bool ram = as_find(c->vcpu.mem, at, &found) && found.host && covers_page(&found, at);
+        *e = (CodeTlbEntry){ page, at | (uint64_t)w.shift << PAGE_SHIFT_AT | (w.global ? PAGE_GLOBAL : 0),
+                             ram ? found.host + (at - found.at) : NULL };
+        note_large(c->mmu, linear, w.shift);
+    }
+    *gpa = e->page & X86_PAGE_MASK;
+    if (s && !as_find(c->vcpu.mem, *gpa, s)) {
+        *s = (MemSection){ 0 };
+    }
+    return e->host;
+}
+
+void x86_tlb_protect(X86Cpu *c, hwaddr page)
+{
+    for (unsigned k = 0; k < TLB_CHECKED; k++) {
+        for (unsigned i = 0; i < X86_TLB_SIZE; i++) {
+            if ((c->mmu->table[k][i].page & X86_PAGE_MASK) == page) {
+                c->mmu->table[k][i].write = X86_TLB_NONE;
+            }
+        }
+    }
+}
+
+void x86_mmu_code_hook(X86Cpu *c, void (*stored)(X86Cpu *c, hwaddr gpa, unsigned len))
+{
+    c->mmu->stored = stored;
+}
+
+/* ---- flushing ---- */
+
+static void new_fetch_generation(X86Cpu *c)
+{
+    c->fetch_gen++;
+    memset(c->mmu->fetched, 0, sizeof(c->mmu->fetched));
+}
+
+static void drop(X86TlbEntry *e)
+{
+    e->read = e->write = X86_TLB_NONE;
+}
+
+void x86_tlb_flush(X86Cpu *c, bool global)
+{
+    X86Mmu *m = c->mmu;
+
+    for (unsigned k = 0; k < TLB_CHECKED; k++) {
+        bool all = global || m->local[k].n > X86_TLB_SIZE;
+        unsigned n = all ? X86_TLB_SIZE : m->local[k].n;
+        for (unsigned i = 0; i < n; i++) {
+            X86TlbEntry *e = &m->table[k][all ? i : m->local[k].slot[i]];
+            if (global || !(e->page & PAGE_GLOBAL)) {
+                drop(e);
+            }
+        }
+        m->local[k].n = 0;
+    }
+    for (unsigned i = 0; i < 2 * CODE_TLB_SIZE; i++) {
+        CodeTlbEntry *e = &m->code[i / CODE_TLB_SIZE][i % CODE_TLB_SIZE];
+        if (global || !(e->page & PAGE_GLOBAL)) {
+            e->tag = X86_TLB_NONE;
+        }
+    }
+    for (unsigned i = 0; i < IO_TLB_SIZE; i++) {
+        if (global || !m->io[i].global) {
+            m->io[i].tag = X86_TLB_NONE;
+        }
+    }
+    if (global) {
+        m->large_lo = ~0ull;
+        m->large_hi = 0;
+        m->tables.host = NULL;
+    }
+    m->flushes++;
+    new_fetch_generation(c);
+}
+
+/* Was an entry for the page `tag` made from the page, small or large, that holds `linear`? */
+static bool same_page(uint64_t tag, uint64_t linear, unsigned shift)
+{
+    return tag != X86_TLB_NONE && tag >> shift == linear >> shift;
+}
+
+static unsigned shift_of(uint64_t page) { return (page & PAGE_SHIFT) >> PAGE_SHIFT_AT; }
+
+static void drop_if_of(X86TlbEntry *e, uint64_t linear)
+{
+    unsigned shift = shift_of(e->page);
+
+    if (same_page(e->read, linear, shift) || same_page(e->write, linear, shift)) {
+        drop(e);
+    }
+}
+
+void x86_tlb_flush_page(X86Cpu *c, uint64_t linear)
+{
+    X86Mmu *m = c->mmu;
+    unsigned bit = fetched_bit(linear);
+    bool large = linear >= m->large_lo && linear <= m->large_hi;
+    bool code = large || (m->fetched[bit / 64] >> (bit & 63) & 1);
+
+    for (unsigned k = 0; k < TLB_CHECKED; k++) {
+        drop_if_of(&m->table[k][linear >> PAGE_BITS & (X86_TLB_SIZE - 1)], linear);
+        for (unsigned i = 0; large && i < X86_TLB_SIZE; i++) {
+            if (shift_of(m->table[k][i].page) > PAGE_BITS) {
+                drop_if_of(&m->table[k][i], linear);
+            }
+        }
+    }
+    for (unsigned i = 0; i < 2 * CODE_TLB_SIZE; i++) {
+        CodeTlbEntry *e = &m->code[i / CODE_TLB_SIZE][i % CODE_TLB_SIZE];
+        if (same_page(e->tag, linear, shift_of(e->page))) {
+            e->tag = X86_TLB_NONE;
+        }
+    }
+    for (unsigned i = 0; i < IO_TLB_SIZE; i++) {
+        if (same_page(m->io[i].tag, linear, m->io[i].shift)) {
+            m->io[i].tag = X86_TLB_NONE;
+        }
+    }
+    if (code) {
+        new_fetch_generation(c);
+    }
+}
+
+/* ---- life ---- */
+
+void x86_mmu_new(X86Cpu *c)
+{
+    c->mmu = g_new0(X86Mmu, 1);
+    for (unsigned i = 0; i < X86_TLB_SIZE; i++) {
+        drop(&c->mmu->table[TLB_CHECKED][i]);
+    }
+    x86_tlb_flush(c, true);
+    x86_mmu_sync(c);
+}
+
+void x86_mmu_free(X86Cpu *c)
+{
+    g_clear_pointer(&c->mmu, g_free);
+}
