@@ -312,9 +312,9 @@ static uint32_t vbe_color(VgaTest *t, unsigned bpp, uint32_t v)
     }
 }
 
-static unsigned channel_difference(uint32_t a, uint32_t b)
+static int channel_difference(uint32_t a, uint32_t b)
 {
-    unsigned most = 0;
+    int most = 0;
 
     for (unsigned s = 0; s < 24; s += 8) {
         most = MAX(most, ABS((int)(a >> s & 255) - (int)(b >> s & 255)));
@@ -347,7 +347,7 @@ static void test_vbe_depths(void)
         for (unsigned y = 0; y < h; y++) {
             for (unsigned x = 0; x < w; x++) {
                 uint32_t v = ((y + 3) * virt + x + 7) * 2654435761u >> 3;
-                g_assert_cmpuint(channel_difference(pixel(&t, x, y), vbe_color(&t, bpp, v)), <=, 1);
+                g_assert_cmpint(channel_difference(pixel(&t, x, y), vbe_color(&t, bpp, v)), <=, 1);
             }
         }
     }
