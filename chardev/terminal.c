@@ -1,5 +1,5 @@
 /*
- * chardev/stdio.c - the terminal tinamou was started in, or whatever standard input and output are.
+ * chardev/terminal.c - the terminal tinamou was started in, or whatever standard input and output are.
  *
  * A terminal is put in raw mode.  It is one thing of the process, and a fatal signal must find it:
  * hence the one static struct of this folder.
