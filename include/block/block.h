@@ -77,6 +77,7 @@ void block_info(const Block *b, GString *out);      /* one line for `info block`
 typedef struct BlockDrive {
     const char *id;                 /* the monitor's name: "ide1-cd0", "floppy0" */
     bool removable;
+    bool cdrom;                     /* takes CD-ROM images, which are opened read-only */
     Block *medium;                  /* NULL: empty */
     /* New medium (or NULL: eject); the device signals the change to its guest and then owns it.
      * force: even when the guest has locked the door. */
