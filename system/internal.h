@@ -1,0 +1,33 @@
+/*
+ * system/internal.h - what the files that read the command line share.
+ */
+#ifndef SYSTEM_INTERNAL_H
+#define SYSTEM_INTERNAL_H
+
+#include "system/options.h"
+
+/* options-take.c: one an option, named in the table */
+typedef bool OptionTake(Config *c, const OptionUse *use, GError **errp);
+OptionTake take_accel, take_machine, take_memory, take_smp, take_boot, take_disk, take_floppy, take_cdrom,
+    take_drive, take_device, take_global, take_serial, take_parallel, take_chardev, take_monitor, take_mon,
+    take_debugcon, take_rtc, take_display, take_log, take_action, take_name, take_vga, take_cpu;
+
+/* options-help.c: what "-option help" lists */
+void values_accel(GString *out);
+void values_machine(GString *out);
+void values_cpu(GString *out);
+void values_device(GString *out);
+void values_display(GString *out);
+void values_log(GString *out);
+/* "-device NAME,help"; false: no such device */
+bool help_device(const char *name, GString *out);
+
+extern const char *const vga_kinds[];
+
+/* image.c: what a file given alone is, by its contents and size */
+typedef enum ImageKind { IMAGE_DISK, IMAGE_CDROM, IMAGE_FLOPPY } ImageKind;
+bool image_kind(const char *path, ImageKind *kind, GError **errp);
+/* The volume is this much larger than the file; 0: all there, or no ISO 9660 volume. */
+uint64_t image_iso_missing(const char *path);
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * system/machine.h - the built machine, for build.c and run.c.
+ */
+#ifndef SYSTEM_MACHINE_H
+#define SYSTEM_MACHINE_H
+
+#include "accel/accel.h"
+#include "block/block.h"
+#include "chardev/chardev.h"
+#include "core/machine.h"
+#include "monitor/monitor.h"
+#include "system/system.h"
+#include "ui/input.h"
+#include "ui/ui.h"
+
+struct System {
+    const Config *cfg;
+    Machine *m;
+    Accel *accel;
+    Runner *runner;
+    Ui *ui;
+    Input *input;
+    Monitors *monitors;
+    GPtrArray *chardevs;            /* of CharBack * */
+    GPtrArray *blocks;              /* of Block *, until a device owns them */
+    bool powered_off;               /* with -no-shutdown: only a reset leads on */
+    bool started_once;              /* -boot once= has been used up */
+    GSource *grace;                 /* after SIGTERM: the guest has until then */
+    bool ended;
+    int status;
+};
+
+/* monitor-host.c: what monitors ask of us */
+void system_monitor_host(System *s, MonitorHost *host);
+/* run.c */
+void system_pause(System *s);
+bool system_resume(System *s, GError **errp);
+
+/* signals.c: before the first terminal is changed; then, with a machine to ask. */
+void signals_early(void);
+void signals_to_loop(System *s);
+void signals_off(void);
+
+/* daemon.c */
+bool daemon_start(GError **errp);       /* returns in the child; the parent waits and ends */
+void daemon_ready(void);                /* the parent may report success; nothing if there is none */
+bool pidfile_write(const char *path, GError **errp);
+void pidfile_remove(void);
+
+#endif

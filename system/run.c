@@ -1,0 +1,168 @@
+/*
+ * system/run.c - the main loop, and what the machine as a whole is asked to do: reset, power off,
+ * pause, end.
+ */
+#include "machine.h"
+#include "target/x86/cpu.h"
+#include "util/error.h"
+#include "util/log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- stop and go ---- */
+
+void system_pause(System *s)
+{
+    if (runner_running(s->runner)) {
+        runner_pause(s->runner);
+    }
+}
+
+bool system_resume(System *s, GError **errp)
+{
+    if (s->powered_off) {
+        error_set(errp, "the machine is powered off; system_reset starts it again");
+        return false;
+    }
+    runner_resume(s->runner);
+    return true;
+}
+
+static void end(System *s, int status)
+{
+    s->ended = true;
+    s->status = status;
+}
+
+/* ---- reset ---- */
+
+/* CMOS bytes 0x3d and 0x38 hold the boot order as three nibbles, first to last: 1 floppy, 2 disk, 3
+ * CD-ROM, 4 network (the convention of SeaBIOS; the low bit of 0x38 belongs to another setting). */
+static void set_boot_order(Machine *m, const char *order)
+{
+    static const char letters[] = "acdn";
+    uint8_t nibble[3] = { 0 };
+
+    for (unsigned i = 0; i < 3 && order[i]; i++) {
+        nibble[i] = strchr(letters, order[i]) - letters + 1;
+    }
+    as_store(m->io, 0x70, 0x3d, 1);
+    as_store(m->io, 0x71, nibble[1] << 4 | nibble[0], 1);
+    as_store(m->io, 0x70, 0x38, 1);
+    as_store(m->io, 0x71, (as_load(m->io, 0x71, 1) & 0x0f) | nibble[2] << 4, 1);
+    as_store(m->io, 0x70, 0, 1);
+}
+
+static void dump_before_reset(Machine *m)
+{
+    if (!log_on(LOG_CPU_RESET)) {
+        return;
+    }
+    for (guint i = 0; i < m->vcpus->len; i++) {
+        g_autoptr(GString) text = g_string_new(NULL);
+        x86_info_registers(x86_cpu(g_ptr_array_index(m->vcpus, i)), text);
+        log_printf("CPU Reset (CPU %u)\n%s", i, text->str);
+    }
+}
+
+static void reset(System *s)
+{
+    Machine *m = s->m;
+    bool was_running = runner_running(s->runner) || s->powered_off;
+
+    system_pause(s);
+    dump_before_reset(m);
+    machine_reset(m);
+    for (guint i = 0; i < m->vcpus->len; i++) {
+        Vcpu *v = g_ptr_array_index(m->vcpus, i);
+        x86_reset(x86_cpu(v));
+        s->accel->ops->flush(s->accel, v);
+    }
+    if (s->cfg->boot_once && !s->started_once) {
+        s->started_once = true;
+        set_boot_order(m, s->cfg->boot_order);
+    }
+    s->powered_off = false;
+    if (was_running) {
+        runner_resume(s->runner);
+    }
+}
+
+/* ---- requests ---- */
+
+static void power_off(System *s)
+{
+    if (s->cfg->no_shutdown) {
+        system_pause(s);
+        s->powered_off = true;
+    } else {
+        end(s, 0);
+    }
+}
+
+/* Called with the lock.  What ends the machine comes first: nothing else matters then. */
+static void serve(System *s)
+{
+    Machine *m = s->m;
+    uint32_t asked = atomic_load(&m->requests);
+
+    if (!asked) {
+        return;
+    }
+    atomic_fetch_and(&m->requests, ~asked | MACHINE_QUIT);      /* machine_quit() looks: the first wins */
+    if (asked & MACHINE_FAILED) {
+        fprintf(stderr, "tinamou: %s\n", m->fail_text);
+        end(s, 1);
+    } else if (asked & MACHINE_QUIT) {
+        end(s, m->quit_status);
+    } else if (asked & MACHINE_POWEROFF) {
+        power_off(s);
+    } else if ((asked & MACHINE_RESET) && s->cfg->no_reboot) {
+        system_pause(s);
+        dump_before_reset(m);
+        end(s, 0);
+    } else {
+        if (asked & MACHINE_RESET) {
+            reset(s);
+        }
+        if (asked & MACHINE_POWERDOWN) {
+            for (MachineWatch *w = m->watches; w; w = w->next) {
+                if (w->powerdown) {
+                    w->powerdown(w->opaque);
+                }
+            }
+        }
+        if (asked & MACHINE_PAUSE) {
+            system_pause(s);
+        }
+    }
+}
+
+int system_run(System *s)
+{
+    Machine *m = s->m;
+
+    machine_lock(m);
+    signals_to_loop(s);
+    if (!s->cfg->paused) {
+        runner_resume(s->runner);
+    }
+    machine_unlock(m);
+    daemon_ready();
+    while (!s->ended) {
+        loop_run(m->loop, -1);
+        machine_lock(m);
+        serve(s);
+        machine_unlock(m);
+    }
+    machine_lock(m);
+    system_pause(s);
+    signals_off();
+    if (s->grace) {
+        g_source_destroy(s->grace);
+        g_source_unref(s->grace);
+    }
+    machine_unlock(m);
+    return s->status;
+}
