@@ -21,6 +21,7 @@
 #include <string.h>
 
 enum { BUSY_MS = 16, IDLE_MS = 40, IDLE_AFTER = 60 };       /* ticks without news */
+enum { NOT_OURS = SDL_WINDOW_FULLSCREEN | SDL_WINDOW_MAXIMIZED };   /* the window's size is the desktop's */
 enum { OPT_FULL_SCREEN, OPT_WINDOW_CLOSE, OPT_INTEGER };
 
 typedef struct SdlUi {
@@ -35,6 +36,7 @@ typedef struct SdlUi {
     pixman_region32_t dirty;    /* of the texture */
     GSource *tick;
     int width, height;          /* of the guest's picture */
+    int asked_w, asked_h;       /* of the window, by fit_window() */
     unsigned quiet_ticks;
     unsigned buttons;           /* pressed, as the guest knows */
     bool held[SDL_NUM_SCANCODES];       /* keys likewise */
@@ -66,7 +68,7 @@ static void fit_window(SdlUi *s)
     SDL_Rect room = { 0, 0, s->width, s->height };
     int w = s->width, h = s->height;
 
-    if (s->user_sized || SDL_GetWindowFlags(s->window) & (SDL_WINDOW_FULLSCREEN | SDL_WINDOW_MAXIMIZED)) {
+    if (s->user_sized || SDL_GetWindowFlags(s->window) & NOT_OURS) {
         return;
     }
     SDL_GetDisplayUsableBounds(MAX(SDL_GetWindowDisplayIndex(s->window), 0), &room);
@@ -78,6 +80,8 @@ static void fit_window(SdlUi *s)
         w = MAX(1, (int64_t)w * room.h / h);
         h = room.h;
     }
+    s->asked_w = w;
+    s->asked_h = h;
     SDL_SetWindowSize(s->window, w, h);
 }
 
@@ -223,7 +227,8 @@ static void window_event(SdlUi *s, const SDL_WindowEvent *e)
         s->exposed = true;
         break;
     case SDL_WINDOWEVENT_RESIZED:       /* by the user, or fit_window()'s answer */
-        s->user_sized |= e->data1 != s->width || e->data2 != s->height;
+        s->user_sized |= !(SDL_GetWindowFlags(s->window) & NOT_OURS)
+                         && (e->data1 != s->asked_w || e->data2 != s->asked_h);
         s->exposed = true;
         break;
     case SDL_WINDOWEVENT_FOCUS_LOST:
@@ -244,7 +249,7 @@ static void take_event(SdlUi *s, const SDL_Event *e)
 {
     switch (e->type) {
     case SDL_KEYDOWN:
-        if (!hot_key(s, &e->key)) {
+        if (!hot_key(s, &e->key) && !e->key.repeat) {       /* the guest's keyboard repeats by itself */
             send_key(s, e->key.keysym.scancode, true);
         }
         break;
