@@ -12,6 +12,7 @@
 #include "core/machine.h"
 #include "hw/isa.h"
 #include "pit-channel.h"
+#include "util/error.h"
 
 enum {
     TICK_HZ = 1193182, REFRESH_NS = 15085, MIN_EDGE_TICKS = 12,
@@ -27,6 +28,7 @@ typedef struct Pit {
     uint8_t port_b;
     IrqWire irq;
     Timer edge;                         /* the next change of OUT 0 */
+    int64_t last_edge;                  /* tick of the last one that the timer saw */
 } Pit;
 
 static int64_t tick_now(const Pit *s)
@@ -37,7 +39,9 @@ static int64_t tick_now(const Pit *s)
 /* The first nanosecond that belongs to a tick. */
 static int64_t tick_ns(int64_t tick)
 {
-    return (int64_t)muldiv64((uint64_t)tick, NS_PER_S, TICK_HZ) + 1;
+    uint64_t ns = muldiv64((uint64_t)tick, NS_PER_S, TICK_HZ);
+
+    return (int64_t)(muldiv64(ns, TICK_HZ, NS_PER_S) < (uint64_t)tick ? ns + 1 : ns);
 }
 
 /* Put OUT 0 on the wire and be there when it changes next. */
@@ -50,7 +54,7 @@ static void pit_update(Pit *s)
     if (next < 0) {
         timer_cancel(&s->edge);
     } else {
-        timer_arm(&s->edge, tick_ns(MAX(next, now + MIN_EDGE_TICKS)));
+        timer_arm(&s->edge, tick_ns(MAX(next, s->last_edge + MIN_EDGE_TICKS)));
     }
 }
 
@@ -59,6 +63,7 @@ static void edge_due(void *opaque)
     Pit *s = opaque;
     const PitChannel *c = &s->channel[0];
 
+    s->last_edge = tick_now(s);
     /* A whole pulse has passed: one tick low in mode 2, or periods too short to follow. */
     if (pit_channel_mode(c) == 2 || (pit_channel_mode(c) == 3 && c->n < 2 * MIN_EDGE_TICKS)) {
         irq_set(&s->irq, false);
@@ -174,6 +179,7 @@ static void pit_reset(Device *d)
         pit_channel_reset(&s->channel[i], i != 2);
     }
     s->port_b = 0;
+    s->last_edge = 0;
     timer_cancel(&s->edge);
 }
 
@@ -198,6 +204,17 @@ static void pit_info(Device *d, GString *out)
     g_string_append_printf(out, "port 61: %02x%s\n", s->port_b, s->port_b & PORT_B_SPEAKER ? " speaker on" : "");
 }
 
+static bool pit_after_load(void *obj, GError **errp)
+{
+    const Pit *s = obj;
+
+    if (s->last_edge < 0 || s->last_edge > PIT_MAX_TICK) {
+        error_set(errp, "i8254: no such state: last edge at tick %" G_GINT64_FORMAT, s->last_edge);
+        return false;
+    }
+    return true;
+}
+
 static const StateField pit_fields[] = {
     STATE_NOT(Pit, dev, "device core"),
     STATE_NOT(Pit, io, "mapping, made by realize"),
@@ -206,9 +223,12 @@ static const StateField pit_fields[] = {
     STATE_U(Pit, port_b),
     STATE_NOT(Pit, irq, "wire, driven by settle"),
     STATE_NOT(Pit, edge, "armed by settle from the counter's state"),
+    STATE_U(Pit, last_edge),
     STATE_DONE,
 };
-static const StateTable pit_state = { .name = "i8254", .version = 1, .fields = pit_fields };
+static const StateTable pit_state = {
+    .name = "i8254", .version = 1, .fields = pit_fields, .after_load = pit_after_load,
+};
 
 const DeviceClass i8254_class = {
     .name = "i8254",

@@ -176,9 +176,10 @@ static void arm_periodic(Rtc *s)
     if (!period || !(s->cmos[REG_B] & B_PIE) || (s->cmos[REG_C] & C_PF)) {
         timer_cancel(&s->periodic);
     } else {
-        int64_t next = (s->period_seen / period + 1) * period;
+        uint64_t next = (uint64_t)((s->period_seen / period + 1) * period);
+        uint64_t ns = muldiv64(next, NS_PER_S, CRYSTAL_HZ);
 
-        timer_arm(&s->periodic, (int64_t)muldiv64((uint64_t)next, NS_PER_S, CRYSTAL_HZ) + 1);
+        timer_arm(&s->periodic, (int64_t)(muldiv64(ns, CRYSTAL_HZ, NS_PER_S) < next ? ns + 1 : ns));
     }
 }
 

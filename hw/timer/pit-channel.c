@@ -14,7 +14,6 @@ enum {
     CONTROL_BCD = 1 << 0, RW_LOW = 1, RW_HIGH = 2, RW_BOTH = 3,
     STATUS_OUT = 1 << 7, STATUS_NULL = 1 << 6,
 };
-static const int64_t MAX_TICK = 1ll << 50;      /* of a loaded state: thirty years */
 
 static unsigned access_mode(const PitChannel *c)
 {
@@ -312,8 +311,8 @@ static bool channel_after_load(void *obj, GError **errp)
     const PitChannel *c = obj;
 
     if (c->control > 0x3f || access_mode(c) == 0 || c->n == 0 || c->n > 65536 || c->latched_bytes > 2 ||
-        c->elapsed < 0 || c->elapsed > MAX_TICK || c->base < -65536 || c->base > MAX_TICK ||
-        c->reload_at < 0 || c->reload_at > MAX_TICK || (c->reload && c->reload_at < c->base)) {
+        c->elapsed < 0 || c->elapsed > PIT_MAX_TICK || c->base < -65536 || c->base > PIT_MAX_TICK ||
+        c->reload_at < 0 || c->reload_at > PIT_MAX_TICK || (c->reload && c->reload_at < c->base)) {
         error_set(errp, "i8254: no such state: control 0x%02x, count %u", c->control, c->n);
         return false;
     }

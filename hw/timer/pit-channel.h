@@ -7,6 +7,8 @@
 
 #include "core/state.h"
 
+static const int64_t PIT_MAX_TICK = 1ll << 50;  /* of a loaded state: thirty years */
+
 typedef struct PitChannel {
     uint8_t control;            /* control word: bits 5:4 RW, 3:1 mode, 0 BCD */
     uint16_t count;             /* count register, as written */
