@@ -16,6 +16,7 @@ static X86ExecFn *const handlers[OP_COUNT] = {
 void x86_exec_stop(X86Cpu *c, const X86Insn *in)
 {
     c->regs[X86_RIP] -= in->len;
+    c->cur = in - 1;
 }
 
 static void undefined(X86Cpu *c, const X86Insn *in)
@@ -28,11 +29,14 @@ static void not_privileged(X86Cpu *c, const X86Insn *in)
     x86_raise_error(c, EXC_GP, 0);
 }
 
-/* For handlers that return when they are done: goes on for them. */
+/* For handlers that return when they are done: goes on for them, unless what is behind was decoded
+ * for another mode.  Once too often does no harm: there is x86_exec_stop, then. */
 static void then_next(X86Cpu *c, const X86Insn *in)
 {
+    uint32_t mode = c->mode;
+
     handlers[in->row->op](c, in);
-    if (c->cur == in) {
+    if (c->cur == in && c->mode == mode) {
         x86_next(c, in);
     }
 }

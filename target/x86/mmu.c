@@ -521,3 +521,9 @@ void x86_mmu_free(X86Cpu *c)
 {
     g_clear_pointer(&c->mmu, g_free);
 }
+
+void x86_mmu_stats(const X86Cpu *c, uint64_t *misses, uint64_t *flushes)
+{
+    *misses = c->mmu->misses;
+    *flushes = c->mmu->flushes;
+}

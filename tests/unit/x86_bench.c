@@ -274,13 +274,13 @@ static void run_insn(X86Cpu *c, void *arg)
 
 int bench_exec(Bench *b, const uint8_t *bytes, size_t len)
 {
-    X86Insn in;
-    int n = x86_decode(&in, bytes, len, x86_code_bits(b->c));
+    X86Insn in[2] = { { 0 }, { .exec = x86_exec_stop } };   /* handlers may go on to the next */
+    int n = x86_decode(&in[0], bytes, len, x86_code_bits(b->c));
 
     g_assert_cmpint(n, ==, (int)len);
     b->rip_before = b->c->regs[X86_RIP];
     b->c->exc.error = 0;
-    return bench_call(b, run_insn, &in);
+    return bench_call(b, run_insn, in);
 }
 
 static void deliver(X86Cpu *c, void *arg)

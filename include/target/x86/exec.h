@@ -58,6 +58,7 @@ void x86_tlb_flush_page(X86Cpu *c, uint64_t linear);
  * calls the hook when the page is RAM_PAGE_CODE, after the bytes have changed. */
 void x86_tlb_protect(X86Cpu *c, hwaddr page);
 void x86_mmu_code_hook(X86Cpu *c, void (*stored)(X86Cpu *c, hwaddr gpa, unsigned len));
+void x86_mmu_stats(const X86Cpu *c, uint64_t *misses, uint64_t *flushes);
 /* Code bytes at a linear address for the decoder: the host pointer and gpa of its page. */
 const uint8_t *x86_fetch_page(X86Cpu *c, uint64_t linear, hwaddr *gpa, MemSection *s);  /* raises; NULL: not RAM */
 
@@ -65,7 +66,7 @@ const uint8_t *x86_fetch_page(X86Cpu *c, uint64_t linear, hwaddr *gpa, MemSectio
 typedef void X86ExecFn(X86Cpu *c, const X86Insn *in);
 /* The handler for exactly this form (mode, sizes, memory or register); never NULL: #UD when the
  * CPU model has not got it.  A handler may go on with the instruction behind its own in memory, and
- * so on: c->cur tells how far it came.  Behind the last there must be one whose exec is
+ * so on: c->cur tells the last that it executed.  Behind the last there must be one whose exec is
  * x86_exec_stop, which does nothing but return; len 0. */
 X86ExecFn *x86_bind(const X86Cpu *c, const X86Insn *in);
 void x86_exec_stop(X86Cpu *c, const X86Insn *in);
