@@ -22,7 +22,7 @@ REX = {'w0': 1, 'w1': 2, 'b0': 4, 'b1': 8}
 MAPS = {'': 0, '0f': 1, '0f38': 2, '0f3a': 3}
 FLAGS = {'o': 11, 's': 7, 'z': 6, 'a': 4, 'p': 2, 'c': 0}
 WORDS = ['lock', 'i64', 'o64', 'd64', 'f64', 'cpl0', 'iopl', 'prot', 'ends', 'rep', 'repz', 'anymod',
-         'host', 'x87', 'nowait', 'fp', 'tiny', 'loose', 'eax', 'ecx', 'edx', 'xmm0',
+         'host', 'x87', 'nowait', 'fp', 'tiny32', 'tiny64', 'loose', 'eax', 'ecx', 'edx', 'xmm0',
          # derived, never written in the table
          'sse', 'mmx', 'align']
 DERIVED = {'sse', 'mmx', 'align'}
@@ -128,7 +128,7 @@ def parse_row(num, op, enc, operands, *attrs):
         words.add('sse')
     if set(kinds) & set('PQN'):
         words.add('mmx')
-    if {'fp', 'loose', 'tiny'} & words and not words & {'sse', 'mmx'}:
+    if {'fp', 'loose', 'tiny32', 'tiny64'} & words and not words & {'sse', 'mmx'}:
         raise TableError('fp, tiny and loose are of vector rows')
     if 'sse' in words and memory and memory[0][1] == 'x' and 'loose' not in words:
         words.add('align')

@@ -27,6 +27,10 @@ X86Cpu *x86_cpu_new(Machine *m, unsigned index, const char *model, GError **errp
     c->model = made;
     vcpu_init(&c->vcpu, m, index);
     x86_mmu_new(c);
+    if (!x86_hostrun_new(c, errp)) {
+        x86_cpu_free(c);
+        return NULL;
+    }
     c->vcpu.map_changed = map_changed;
     x86_reset(c);
     return c;
@@ -35,6 +39,7 @@ X86Cpu *x86_cpu_new(Machine *m, unsigned index, const char *model, GError **errp
 void x86_cpu_free(X86Cpu *c)
 {
     if (c) {
+        x86_hostrun_free(c);
         x86_mmu_free(c);
         vcpu_fini(&c->vcpu);
         x86_model_free((X86Model *)c->model);

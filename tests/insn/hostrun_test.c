@@ -1,0 +1,732 @@
+/*
+ * Every row that the host computes for the guest (x87, MMX, SSE ...), and the handlers beside them,
+ * against the same bytes run natively: registers, flags, memory and faults must agree.
+ *
+ * The interpreter's side gets its operands renamed by hostrun.c; the native side (native.c) runs the
+ * bytes as they are, with the guest's values in the registers they name.  Memory and exceptions of
+ * the processor are fakes, so that faults can be had at will.
+ */
+#include <glib.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include "gen/x86-exec.h"
+#include "native.h"
+#include "target/x86/alu.h"
+#include "target/x86/exec.h"
+#include "target/x86/mem.h"
+#include "target/x86/model.h"
+
+/* ---- a processor without its MMU and exceptions ---- */
+
+static X86Cpu *cpu;
+static jmp_buf unwind;
+static int raised;                      /* vector of the last exception, -1: none */
+static bool memory_faults;              /* every access is a page fault */
+
+static void fake_raise(unsigned vector)
+{
+    raised = vector;
+    longjmp(unwind, 1);
+}
+
+void x86_raise(X86Cpu *c, unsigned vector) { fake_raise(vector); abort(); }
+void x86_raise_error(X86Cpu *c, unsigned vector, uint32_t error) { fake_raise(vector); abort(); }
+void x86_segment_fault(X86Cpu *c, unsigned seg) { fake_raise(seg == X86_SS ? EXC_SS : EXC_GP); abort(); }
+
+static void check_access(uint64_t linear, unsigned len)
+{
+    uint64_t base = (uintptr_t)native_memory();
+
+    if (memory_faults) {
+        fake_raise(EXC_PF);
+    }
+    g_assert_true(linear >= base && linear + len <= base + NATIVE_MEMORY);
+}
+
+void x86_ld_bytes(X86Cpu *c, uint64_t linear, void *buf, unsigned len)
+{
+    check_access(linear, len);
+    memcpy(buf, (const void *)(uintptr_t)linear, len);
+}
+
+void x86_st_bytes(X86Cpu *c, uint64_t linear, const void *buf, unsigned len)
+{
+    check_access(linear, len);
+    memcpy((void *)(uintptr_t)linear, buf, len);
+}
+
+void x86_probe_write(X86Cpu *c, uint64_t linear, unsigned len) { check_access(linear, len); }
+
+uint64_t x86_ld(X86Cpu *c, uint64_t linear, unsigned size)
+{
+    uint64_t v = 0;
+
+    x86_ld_bytes(c, linear, &v, size);
+    return v;
+}
+
+void x86_st(X86Cpu *c, uint64_t linear, uint64_t val, unsigned size) { x86_st_bytes(c, linear, &val, size); }
+uint64_t x86_load_miss(X86Cpu *c, uint64_t linear, unsigned size, unsigned seg) { return x86_ld(c, linear, size); }
+void x86_store_miss(X86Cpu *c, uint64_t linear, uint64_t v, unsigned size, unsigned seg) { x86_st(c, linear, v, size); }
+
+/* A processor with everything that this one has. */
+static bool bit_counts = true;
+
+bool x86_feature(const X86Cpu *c, X86Feature feature) { return bit_counts; }
+void exec_bsf(X86Cpu *c, const X86Insn *in) { c->regs[in->reg] = 0xb5f; }
+void exec_bsr(X86Cpu *c, const X86Insn *in) { c->regs[in->reg] = 0xb54; }
+
+static X86ExecFn *const handlers[OP_COUNT] = {
+#define H(op, fn) [OP_##op] = fn
+    H(EMMS, exec_emms), H(MASKMOVQ, exec_maskmovq), H(MASKMOVDQU, exec_maskmovdqu), H(MOVBE, exec_movbe),
+    H(FXSAVE, exec_fxsave), H(FXRSTOR, exec_fxrstor), H(LDMXCSR, exec_ldmxcsr), H(STMXCSR, exec_stmxcsr),
+    H(FNINIT, exec_fninit), H(FNCLEX, exec_fnclex), H(FNSTSW, exec_fnstsw), H(FNSTCW, exec_fnstcw),
+    H(FLDCW, exec_fldcw), H(FNSTENV, exec_fnstenv), H(FLDENV, exec_fldenv), H(FNSAVE, exec_fnsave),
+    H(FRSTOR, exec_frstor), H(WAIT, exec_wait),
+    H(TZCNT, exec_tzcnt), H(LZCNT, exec_lzcnt),
+#undef H
+};
+
+static X86ExecFn *handler_of(const X86Row *r)
+{
+    return r->words & IN_HOST ? r->words & IN_X87 ? exec_host_x87 : exec_host : handlers[r->op];
+}
+
+/* Run one instruction; the vector it raised, or -1. */
+static int run_guest(X86Insn *in)
+{
+    cpu->regs[X86_RIP] = 0x1000 + in->len;
+    raised = -1;
+    if (!setjmp(unwind)) {
+        handler_of(in->row)(cpu, in);
+    }
+    return raised;
+}
+
+static void set_modes(unsigned bits)
+{
+    cpu->mode = (bits == 64 ? MODE_CODE64 | MODE_LMA : MODE_CODE32) | MODE_PE | MODE_SSE_ON;
+    cpu->cr0 = CR0_PE | CR0_NE | CR0_MP;
+    cpu->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT;
+    for (unsigned i = 0; i < X86_SEGS; i++) {
+        cpu->seg[i] = (X86Segment){ .read_hi = ~0ull, .write_hi = ~0ull };
+    }
+}
+
+/* ---- random states ---- */
+
+static GRand *rnd;
+
+static unsigned below(unsigned n) { return g_rand_int(rnd) % n; }
+
+static uint64_t random64(void)
+{
+    return (uint64_t)g_rand_int(rnd) << 32 | g_rand_int(rnd);
+}
+
+static uint32_t random_float(void)
+{
+    static const uint32_t special[] = { 0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000,
+        0x7f800001, 0xffbfffff, 1, 0x807fffff, 0x00800000, 0x7f7fffff, 0xff7fffff, 0x4f000000, 0xcf000000, 0x3f000000,
+        0x3fc00000, 0x34000000, 0x5f000000 };
+    return below(3) ? special[below(G_N_ELEMENTS(special))] ^ (below(4) ? 0 : below(8)) : g_rand_int(rnd);
+}
+
+static uint64_t random_double(void)
+{
+    static const uint64_t special[] = { 0, 1ull << 63, 0x3ff0000000000000, 0xbff0000000000000, 0x7ff0000000000000,
+        0xfff0000000000000, 0x7ff8000000000000, 0x7ff0000000000001, 0xfff7ffffffffffff, 1, 0x800fffffffffffff,
+        0x0010000000000000, 0x7fefffffffffffff, 0x41e0000000000000, 0xc1e0000000000001, 0x43e0000000000000,
+        0x3fe0000000000000, 0x3ff8000000000000, 0x3810000000000000, 0x47efffffe0000001, 0x36a0000000000001 };
+    return below(3) ? special[below(G_N_ELEMENTS(special))] ^ (below(4) ? 0 : below(8)) : random64();
+}
+
+static uint64_t random_element(void)
+{
+    switch (below(5)) {
+    case 0: return random64();
+    case 1: return random_float() | (uint64_t)random_float() << 32;
+    case 2: return random_double();
+    case 3: return random64() & 0x0707070707070707;
+    default: return below(2) ? (uint64_t)below(256) : (uint64_t)-(int64_t)below(256);
+    }
+}
+
+static void random_x87(uint64_t *mantissa, uint16_t *exponent)
+{
+    static const uint16_t exponents[] = { 0x3fff, 0x4000, 0x3ffe, 0x7fff, 0, 1, 0x3fff - 63, 0x3fff + 63, 0x3fff + 31,
+        0x7ffe, 0x3fff - 1074, 0x3fff + 1024, 0x3fff - 127, 0x3fff + 128, 0x3fff + 15, 0x4022 };
+    static const uint64_t mantissas[] = { 1ull << 63, 0, 0xc000000000000000, ~0ull, 0x8000000000000001, 1,
+        0x7fffffffffffffff, 0xa000000000000000, 0xc90fdaa22168c235, 0xfffffffffffff800 };
+    *exponent = (below(4) ? exponents[below(G_N_ELEMENTS(exponents))] : g_rand_int(rnd)) | (below(2) << 15);
+    *mantissa = below(3) ? mantissas[below(G_N_ELEMENTS(mantissas))] : random64() | (below(4) ? 1ull << 63 : 0);
+}
+
+static void random_fpu(X86Fpu *f)
+{
+    memset(f, 0, sizeof(*f));
+    for (unsigned i = 0; i < 8; i++) {
+        random_x87(&f->st[i].mantissa, &f->st[i].exponent);
+    }
+    f->fcw = 0x40 | (below(3) ? 0x3f : below(64)) | below(16) << 8;
+    f->fsw = (random64() & 0x7f00) | (below(4) ? 0 : below(64)) | (below(8) ? 0 : 0x40);
+    f->ftw = below(4) ? 0xff : below(256);
+    if (f->fsw & ~f->fcw & 0x3f) {
+        if (below(4)) {
+            f->fsw &= ~0x3f;
+        } else {
+            f->fsw |= 0x8080;
+        }
+    }
+    f->mxcsr = (below(3) ? 0x1f80 : below(64) << 7) | below(4) << 13 | (below(3) ? 0 : 0x40) | (below(3) ? 0 : 0x8000)
+             | (below(2) ? 0 : below(64));
+    for (unsigned i = 0; i < 16; i++) {
+        f->v[i].q[0] = random_element();
+        f->v[i].q[1] = below(4) ? random_element() : f->v[i].q[0];
+    }
+}
+
+static void random_cpu(unsigned bits)
+{
+    random_fpu(&cpu->fpu);
+    for (unsigned i = 0; i < 16; i++) {
+        cpu->regs[i] = below(2) ? random64() : random_element();
+        cpu->regs[i] &= bits == 64 ? ~0ull : 0xffffffff;
+    }
+    cpu->regs[X86_ZERO] = 0;
+    cpu->cc = cc_from_flags(random64());
+    set_modes(bits);
+}
+
+static void fill_memory(uint8_t *p, unsigned size)
+{
+    for (unsigned i = 0; i + 8 <= size; i += 8) {
+        uint64_t v = random_element();
+        memcpy(p + i, &v, 8);
+    }
+    if (below(2)) {                     /* an 80-bit float */
+        uint64_t m;
+        uint16_t e;
+        random_x87(&m, &e);
+        memcpy(p, &m, 8);
+        memcpy(p + 8, &e, 2);
+    }
+}
+
+/* ---- from the guest's state to the native one, and back ---- */
+
+static void to_native(NativeState *s)
+{
+    const X86Fpu *f = &cpu->fpu;
+    unsigned top = f->fsw >> 11 & 7;
+
+    memset(s, 0, sizeof(*s));
+    memcpy(s->fx, &f->fcw, 2);
+    memcpy(s->fx + 2, &f->fsw, 2);
+    s->fx[4] = f->ftw;
+    memcpy(s->fx + 24, &f->mxcsr, 4);
+    for (unsigned i = 0; i < 8; i++) {
+        memcpy(s->fx + 32 + 16 * i, &f->st[(top + i) & 7].mantissa, 8);
+        memcpy(s->fx + 40 + 16 * i, &f->st[(top + i) & 7].exponent, 2);
+    }
+    for (unsigned i = 0; i < 16; i++) {
+        memcpy(s->fx + 160 + 16 * i, f->v[i].q, 16);
+    }
+    memcpy(s->regs, cpu->regs, sizeof(s->regs));
+    s->flags = cc_to_flags(cpu->cc) | FL_1 | FL_IF;
+}
+
+typedef struct Difference { const char *what; uint64_t guest, native; } Difference;
+
+static bool differ(Difference *d, const char *what, uint64_t guest, uint64_t native)
+{
+    *d = (Difference){ what, guest, native };
+    return guest != native;
+}
+
+static uint64_t bytes_at(const uint8_t *p, unsigned n)
+{
+    uint64_t v = 0;
+
+    memcpy(&v, p, n);
+    return v;
+}
+
+static bool states_differ(const NativeState *s, Difference *d)
+{
+    const X86Fpu *f = &cpu->fpu;
+    unsigned top = f->fsw >> 11 & 7;
+
+    if (differ(d, "fcw", f->fcw, bytes_at(s->fx, 2)) || differ(d, "fsw", f->fsw, bytes_at(s->fx + 2, 2))
+        || differ(d, "ftw", f->ftw, s->fx[4]) || differ(d, "mxcsr", f->mxcsr, bytes_at(s->fx + 24, 4))
+        || differ(d, "flags", cc_to_flags(cpu->cc), s->flags & FL_STATUS)) {
+        return true;
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        if (differ(d, "st mantissa", f->st[(top + i) & 7].mantissa, bytes_at(s->fx + 32 + 16 * i, 8))
+            || differ(d, "st exponent", f->st[(top + i) & 7].exponent, bytes_at(s->fx + 40 + 16 * i, 2))) {
+            return true;
+        }
+    }
+    for (unsigned i = 0; i < 16; i++) {
+        if (differ(d, "xmm low", f->v[i].q[0], bytes_at(s->fx + 160 + 16 * i, 8))
+            || differ(d, "xmm high", f->v[i].q[1], bytes_at(s->fx + 168 + 16 * i, 8))
+            || (i != X86_RSP && differ(d, "general register", cpu->regs[i], s->regs[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- one case ---- */
+
+static int native_vector(int sig, const X86Row *r)
+{
+    switch (sig) {
+    case 0: return -1;
+    case SIGFPE: return -2;             /* #MF or #XM: the guest's says which */
+    case SIGSEGV: return EXC_GP;
+    default: return EXC_UD;
+    }
+}
+
+/* Where the guest's own pointers lie in what an instruction stores. */
+static void blank_pointers(const X86Insn *in, uint8_t *p)
+{
+    unsigned word = in->opsize == 16 ? 2 : 4;
+
+    switch (in->row->op) {
+    case OP_FNSTENV: case OP_FNSAVE:
+        memset(p + 3 * word, 0, 4 * word);
+        break;
+    case OP_FXSAVE:
+        memset(p + 6, 0, 18);
+        break;
+    }
+}
+
+/* Random bytes are no state that FXRSTOR or LDMXCSR takes. */
+static void tame_memory(const X86Insn *in, uint8_t *p)
+{
+    if (in->row->op == OP_FXRSTOR) {
+        p[26] = p[27] = 0;
+    } else if (in->row->op == OP_LDMXCSR) {
+        p[2] = p[3] = 0;
+    }
+}
+
+/* What vector.c says it does not model: flags beside an unmasked SIMD exception. */
+static void forgive_flags(const X86Insn *in, NativeState *s, int vector)
+{
+    uint32_t forgiven = 0;
+
+    if (vector == EXC_XM && (in->row->op == OP_DPPS || in->row->op == OP_DPPD)) {
+        forgiven = 0x3f;
+    } else if (vector == EXC_XM && (s->fx[24] & 0x10) && !(s->fx[25] & 0x08)) {
+        forgiven = 0x20;
+    }
+    s->fx[24] |= forgiven;
+    cpu->fpu.mxcsr |= forgiven;
+}
+
+typedef struct Counts { unsigned rows, forms, cases, faults; } Counts;
+
+enum { OPERAND_MAX = 512 };
+
+static void run_case(Counts *n, X86Insn *in, unsigned bits)
+{
+    NativeState *s = native_state();
+    uint8_t *mem = native_memory() + 64 + (below(8) ? 0 : below(16)), before[OPERAND_MAX + 16], after[OPERAND_MAX + 16];
+    Difference d = { "exception", 0, 0 };
+
+    random_cpu(bits);
+    fill_memory(native_memory() + 64, sizeof(before));
+    tame_memory(in, mem);
+    memcpy(before, native_memory() + 64, sizeof(before));
+    if (!in->mod3) {
+        cpu->regs[in->base] = (uintptr_t)mem - in->disp;
+    }
+    if (in->row->op == OP_MASKMOVQ || in->row->op == OP_MASKMOVDQU) {
+        cpu->regs[X86_RDI] = (uintptr_t)mem;
+    }
+    to_native(s);
+    int got = run_guest(in);
+    memcpy(after, native_memory() + 64, sizeof(after));
+    memcpy(native_memory() + 64, before, sizeof(before));
+    native_run(in->bytes, in->len);
+    int want = native_vector(s->signal, in->row);
+    if (!in->mod3) {
+        blank_pointers(in, mem);
+        blank_pointers(in, after + (mem - (native_memory() + 64)));
+    }
+    if (want == -2 && (got == EXC_MF || got == EXC_XM)) {
+        want = got;
+    }
+    n->cases++;
+    n->faults += want != -1;
+    forgive_flags(in, s, want);
+    if (got != want || states_differ(s, &d) || memcmp(after, native_memory() + 64, sizeof(after))) {
+        GString *text = g_string_new(NULL);
+        x86_disas(in->bytes, in->len, 0, bits, text);
+        g_printerr("%u-bit %s: exception %d, native %d; %s is %" G_GINT64_MODIFIER "x, native %" G_GINT64_MODIFIER "x; "
+                   "memory %s; mxcsr before %x\n", bits, text->str, got, want, d.what, d.guest, d.native,
+                   memcmp(after, native_memory() + 64, sizeof(after)) ? "differs" : "same", (unsigned)bytes_at(s->fx + 24, 4));
+        g_string_free(text, TRUE);
+        g_test_fail();
+    }
+}
+
+/* ---- all forms of a row ---- */
+
+static bool uses_v(const X86Row *r)
+{
+    return r->operand[0].size == OPS_v || r->operand[1].size == OPS_v;
+}
+
+static unsigned put_opcode(const X86Row *r, uint8_t *b, unsigned rex, bool op66)
+{
+    unsigned n = 0;
+
+    if (op66 || r->pfx == X86_PFX_66) {
+        b[n++] = 0x66;
+    }
+    if (r->pfx == X86_PFX_F3 || r->pfx == X86_PFX_F2) {
+        b[n++] = r->pfx == X86_PFX_F3 ? 0xf3 : 0xf2;
+    }
+    if (rex) {
+        b[n++] = rex;
+    }
+    if (r->map) {
+        b[n++] = 0x0f;
+    }
+    if (r->map > 1) {
+        b[n++] = r->map == 2 ? 0x38 : 0x3a;
+    }
+    b[n++] = r->opcode;
+    return n;
+}
+
+/* A random encoding of the row; false: this one is not to be run. */
+static bool random_form(const X86Row *r, X86Insn *in, unsigned bits)
+{
+    uint8_t b[16] = { 0 };
+    bool memory = r->mod == 1 || (r->mod == 0 && below(2));
+    unsigned rex = bits == 64 && below(2) ? 0x40 | below(16) : 0;
+    unsigned reg = r->reg == 8 ? below(8) : r->reg, rm = below(8);
+    bool op66 = uses_v(r) && below(3) == 0;
+
+    if (r->op == OP_FNSTENV || r->op == OP_FLDENV || r->op == OP_FNSAVE || r->op == OP_FRSTOR) {
+        op66 = below(2);
+    }
+    unsigned n = put_opcode(r, b, rex, op66);
+    if (r->modrm) {
+        b[n++] = r->modrm;
+    } else if (r->has_modrm) {
+        rm = memory ? 3 : rm;           /* [rbx + disp8] or a register that is not RSP */
+        if (!memory && rm == 4) {
+            rm = 5;
+        }
+        if (reg == 4 && r->reg == 8) {
+            reg = 6;
+        }
+        b[n++] = (memory ? 0x40 : 0xc0) | reg << 3 | rm;
+        if (memory) {
+            b[n++] = below(256);
+        }
+    }
+    b[n] = below(4) ? below(128) : below(256);
+    int len = x86_decode(in, b, sizeof(b), bits);
+    return len > 0 && in->row == r && in->base != X86_RSP;
+}
+
+static const char *feature_name(unsigned cpuf)
+{
+    static const char *const names[CPUF_COUNT] = {
+#define X(id, name) [id] = name,
+        X86_CPU_FEATURES(X)
+#undef X
+    };
+    return names[cpuf];
+}
+
+static bool runs_here(const X86Row *r)
+{
+    const char *feature = r->op == OP_TZCNT ? "bmi1" : r->op == OP_LZCNT ? "abm" : feature_name(r->cpu);
+
+    return !feature || native_has(feature);
+}
+
+static void test_row(Counts *n, const X86Row *r)
+{
+    enum { CASES = 120 };
+    unsigned ran = 0;
+
+    for (unsigned i = 0; i < CASES; i++) {
+        X86Insn in;
+        unsigned bits = below(4) || r->op == OP_FXSAVE || r->op == OP_FXRSTOR ? 64 : 32;
+        if (random_form(r, &in, bits)) {
+            run_case(n, &in, bits);
+            ran++;
+        }
+    }
+    n->rows++;
+    if (!ran) {
+        g_printerr("%s (map %u, %02x): never run\n", r->names, r->map, r->opcode);
+        g_test_fail();
+    }
+}
+
+static void for_each_row(void (*fn)(const X86Row *r, void *opaque), void *opaque)
+{
+    for (unsigned map = 0; map < 4; map++) {
+        for (unsigned op = 0; op < 256; op++) {
+            const X86Row *r;
+            for (unsigned k = 0; (r = x86_row(map, op, k)); k++) {
+                if (r->opcode == op && handler_of(r)) {
+                    fn(r, opaque);
+                }
+            }
+        }
+    }
+}
+
+static void test_if_native(const X86Row *r, void *opaque)
+{
+    if (!runs_here(r)) {
+        g_test_message("skipped: %s (this processor has not got it)", r->names);
+        return;
+    }
+    test_row(opaque, r);
+}
+
+static void test_against_native(void)
+{
+    Counts n = { 0 };
+
+    for_each_row(test_if_native, &n);
+    g_test_message("%u rows, %u cases, %u of them faults", n.rows, n.cases, n.faults);
+    g_assert_cmpuint(n.rows, >, 500);
+    g_assert_cmpuint(n.faults, >, 1000);
+}
+
+/* ---- fault rules that a user program cannot try ---- */
+
+static bool has_kind(const X86Row *r, const char *kinds)
+{
+    static const char letter[] = { [OPK_V] = 'V', [OPK_W] = 'W', [OPK_U] = 'U', [OPK_P] = 'P', [OPK_Q] = 'Q', [OPK_N] = 'N' };
+
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned k = r->operand[i].kind;
+        if (k < sizeof(letter) && letter[k] && strchr(kinds, letter[k])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void expect_fault(const X86Row *r, X86Insn *in, const char *when, int want)
+{
+    g_autofree X86Cpu *was = g_memdup2(cpu, sizeof(*cpu));
+    int got = run_guest(in);
+
+    if (got != want) {
+        g_printerr("%s (map %u, %02x) with %s: exception %d, not %d\n", r->names, r->map, r->opcode, when, got, want);
+        g_test_fail();
+    }
+    if (got >= 0) {                     /* nothing has changed */
+        g_assert_cmpmem(&cpu->fpu, sizeof(cpu->fpu), &was->fpu, sizeof(was->fpu));
+        g_assert_cmpmem(cpu->regs, sizeof(cpu->regs) - 16, was->regs, sizeof(cpu->regs) - 16);
+        g_assert_cmpint(cpu->cc, ==, was->cc);
+    }
+}
+
+static void test_fault_rules_of(const X86Row *r, void *opaque)
+{
+    bool sse = has_kind(r, "VWU") || r->op == OP_LDMXCSR || r->op == OP_STMXCSR;
+    bool mmx = has_kind(r, "PQN") || r->op == OP_EMMS, x87 = r->words & IN_X87, wait = r->op == OP_WAIT;
+    X86Insn in;
+
+    if (!runs_here(r)) {
+        return;
+    }
+    do {
+        random_cpu(64);
+    } while (!random_form(r, &in, 64));
+    if (has_kind(r, "VWU") && has_kind(r, "Q") && !in.mod3) {
+        mmx = false;                    /* CVTPI2PS from memory touches no MMX register */
+    }
+    cpu->fpu = (X86Fpu){ .fcw = 0x37f, .mxcsr = 0x1f80, .ftw = 0xff };
+    if (!in.mod3) {
+        cpu->regs[in.base] = (uintptr_t)native_memory() + 64 - in.disp;
+    }
+    cpu->regs[X86_RDI] = in.row->op == OP_MASKMOVDQU || in.row->op == OP_MASKMOVQ ? (uintptr_t)native_memory() : cpu->regs[X86_RDI];
+    memset(native_memory(), 0, NATIVE_MEMORY);
+    X86Cpu *good = g_memdup2(cpu, sizeof(*cpu));
+
+    cpu->cr0 |= CR0_EM;
+    cpu->mode = (cpu->mode & ~MODE_SSE_ON) | MODE_FPU_OFF;
+    expect_fault(r, &in, "EM", sse || mmx ? EXC_UD : x87 || r->op == OP_FXSAVE || r->op == OP_FXRSTOR ? EXC_NM : -1);
+    *cpu = *good;
+    cpu->cr0 |= CR0_TS;
+    cpu->mode |= MODE_FPU_OFF;
+    expect_fault(r, &in, "TS", sse || mmx || x87 || wait || r->op == OP_FXSAVE || r->op == OP_FXRSTOR ? EXC_NM : -1);
+    *cpu = *good;
+    cpu->mode &= ~MODE_SSE_ON;
+    expect_fault(r, &in, "OSFXSR clear", sse ? EXC_UD : -1);
+    *cpu = *good;
+    cpu->fpu.fcw = 0x340;
+    cpu->fpu.fsw = 0x8081;
+    expect_fault(r, &in, "a pending x87 exception", mmx || wait || (x87 && !(r->words & IN_NOWAIT)) ? EXC_MF : -1);
+    if (!in.mod3 && r->op != OP_FXRSTOR) {
+        *cpu = *good;
+        memory_faults = true;
+        expect_fault(r, &in, "memory that faults", EXC_PF);
+        memory_faults = false;
+    }
+    g_free(good);
+}
+
+static void test_fault_rules(void)
+{
+    for_each_row(test_fault_rules_of, NULL);
+}
+
+/* An unmasked SIMD exception without an operating system that knows of it is #UD. */
+static void test_simd_exception_without_osxmmexcpt(void)
+{
+    X86Insn in;
+
+    random_cpu(64);
+    g_assert_cmpint(x86_decode(&in, (const uint8_t[]){ 0xf3, 0x0f, 0x5e, 0xc1 }, 4, 64), ==, 4);     /* divss */
+    cpu->fpu.mxcsr = 0x1f80 & ~(1u << 9);
+    cpu->fpu.v[0].q[0] = 0x3f800000;
+    cpu->fpu.v[1].q[0] = 0;
+    cpu->cr4 &= ~CR4_OSXMMEXCPT;
+    g_assert_cmpint(run_guest(&in), ==, EXC_UD);
+    g_assert_cmphex(cpu->fpu.mxcsr & 0x3f, ==, 4);
+    g_assert_cmphex(cpu->fpu.v[0].q[0], ==, 0x3f800000);
+}
+
+static int run_bytes(const uint8_t *b, size_t n)
+{
+    X86Insn in;
+
+    g_assert_cmpint(x86_decode(&in, b, n, 64), ==, n);
+    return run_guest(&in);
+}
+#define RUN(...) run_bytes((const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
+
+static void test_x87_pointers(void)
+{
+    uint8_t *mem = native_memory();
+
+    random_cpu(64);
+    cpu->fpu = (X86Fpu){ .fcw = 0x37f };
+    cpu->regs[X86_RBX] = (uintptr_t)mem;
+    cpu->seg[X86_CS].selector = 0x33;
+    cpu->seg[X86_DS].selector = 0x2b;
+    memset(mem, 0, 512);
+    g_assert_cmpint(RUN(0xdd, 0x43, 0x10), ==, -1);                     /* fld qword [rbx+10h] */
+    g_assert_cmphex(cpu->fpu.fip, ==, 0x1000);
+    g_assert_cmphex(cpu->fpu.fdp, ==, (uintptr_t)mem + 0x10);
+    g_assert_cmphex(cpu->fpu.fop, ==, 0x543);
+    g_assert_cmphex(cpu->fpu.fcs, ==, 0x33);
+    g_assert_cmphex(cpu->fpu.fds, ==, 0x2b);
+    g_assert_cmpint(RUN(0xd9, 0x7b, 0x10), ==, -1);                     /* fnstcw: a control instruction */
+    g_assert_cmphex(cpu->fpu.fop, ==, 0x543);
+    g_assert_cmpint(RUN(0xd9, 0x33), ==, -1);                           /* fnstenv [rbx] */
+    g_assert_cmphex(bytes_at(mem + 12, 4), ==, 0x1000);
+    g_assert_cmphex(bytes_at(mem + 16, 4), ==, 0x05430033);
+    g_assert_cmphex(bytes_at(mem + 20, 4), ==, (uintptr_t)mem + 0x10);
+    g_assert_cmphex(bytes_at(mem + 24, 4), ==, 0xffff002b);
+    g_assert_cmpint(RUN(0x48, 0x0f, 0xae, 0x03), ==, -1);               /* fxsave64 */
+    g_assert_cmphex(bytes_at(mem + 8, 8), ==, 0x1000);
+    g_assert_cmphex(bytes_at(mem + 6, 2), ==, 0x543);
+    cpu->mode &= ~(uint32_t)MODE_PE;                                    /* real mode: a linear address */
+    g_assert_cmpint(RUN(0x66, 0xd9, 0x33), ==, -1);
+    g_assert_cmphex(bytes_at(mem + 6, 2), ==, 0x1330);
+    g_assert_cmphex(bytes_at(mem + 8, 2), ==, 0x0543);
+}
+
+static void test_mmx_aliases_x87(void)
+{
+    random_cpu(64);
+    cpu->fpu = (X86Fpu){ .fcw = 0x37f, .fsw = 5 << 11 };
+    cpu->regs[X86_RAX] = 0x1122334455667788;
+    g_assert_cmpint(RUN(0x48, 0x0f, 0x6e, 0xd8), ==, -1);               /* movq mm3, rax */
+    g_assert_cmphex(cpu->fpu.st[3].mantissa, ==, 0x1122334455667788);
+    g_assert_cmphex(cpu->fpu.st[3].exponent, ==, 0xffff);
+    g_assert_cmphex(cpu->fpu.fsw, ==, 0);
+    g_assert_cmphex(cpu->fpu.ftw, ==, 0xff);
+    g_assert_cmpint(RUN(0x0f, 0x77), ==, -1);
+    g_assert_cmphex(cpu->fpu.ftw, ==, 0);
+    g_assert_cmpint(RUN(0xd9, 0xe8), ==, -1);                           /* fld1 */
+    g_assert_cmphex(cpu->fpu.st[7].exponent, ==, 0x3fff);
+    g_assert_cmphex(cpu->fpu.ftw, ==, 0x80);
+}
+
+static void test_bit_counts_without_the_feature(void)
+{
+    random_cpu(64);
+    bit_counts = false;
+    g_assert_cmpint(RUN(0xf3, 0x0f, 0xbc, 0xc8), ==, -1);
+    g_assert_cmphex(cpu->regs[X86_RCX], ==, 0xb5f);
+    g_assert_cmpint(RUN(0xf3, 0x0f, 0xbd, 0xd0), ==, -1);
+    g_assert_cmphex(cpu->regs[X86_RDX], ==, 0xb54);
+    bit_counts = true;
+}
+
+/* More forms than fit: the stubs start anew, and go on being right. */
+static void test_stub_memory_is_bounded(void)
+{
+    random_cpu(64);
+    for (unsigned op = 0; op < 4; op++) {
+        for (unsigned imm = 0; imm < 256; imm++) {
+            for (unsigned kind = 0; kind < 12; kind++) {
+                static const uint8_t pfx[3] = { 0x66, 0xf3, 0xf2 };
+                X86Insn in;
+                uint8_t b[8] = { pfx[kind % 3], 0x0f, op == 0 ? 0x70 : op == 1 ? 0xc2 : op == 2 ? 0xc6 : 0x73,
+                                 0xd1 - (kind / 3 & 1), imm };
+                if (x86_decode(&in, b, 5, 64) == 5) {
+                    cpu->fpu.mxcsr = 0x1f80;
+                    g_assert_cmpint(run_guest(&in), ==, -1);
+                }
+                uint8_t c[8] = { 0x66, 0x0f, 0x3a, 0x08 + kind, 0xd1, imm };
+                if (op == 0 && x86_decode(&in, c, 6, 64) == 6) {
+                    g_assert_cmpint(run_guest(&in), ==, -1);
+                }
+            }
+        }
+    }
+    cpu->fpu.v[1].q[0] = 0x0706050403020100;
+    cpu->fpu.v[1].q[1] = 0;
+    g_assert_cmpint(RUN(0x66, 0x0f, 0x70, 0xc1, 0x01), ==, -1);         /* pshufd xmm0, xmm1, 1 */
+    g_assert_cmphex(cpu->fpu.v[0].q[0], ==, 0x0302010007060504);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    rnd = g_rand_new_with_seed(20);
+    cpu = g_aligned_alloc0(1, sizeof(*cpu), 64);
+    cpu->tlb = g_aligned_alloc0(X86_TLB_SIZE, sizeof(X86TlbEntry), 64);
+    for (unsigned i = 0; i < X86_TLB_SIZE; i++) {
+        cpu->tlb[i].read = cpu->tlb[i].write = X86_TLB_NONE;
+    }
+    g_assert_true(x86_hostrun_new(cpu, NULL));
+    g_test_add_func("/insn/hostrun/against-native", test_against_native);
+    g_test_add_func("/insn/hostrun/fault-rules", test_fault_rules);
+    g_test_add_func("/insn/hostrun/no-osxmmexcpt", test_simd_exception_without_osxmmexcpt);
+    g_test_add_func("/insn/hostrun/x87-pointers", test_x87_pointers);
+    g_test_add_func("/insn/hostrun/mmx-aliases-x87", test_mmx_aliases_x87);
+    g_test_add_func("/insn/hostrun/tzcnt-without-bmi1", test_bit_counts_without_the_feature);
+    g_test_add_func("/insn/hostrun/stub-memory-is-bounded", test_stub_memory_is_bounded);
+    int rc = g_test_run();
+    x86_hostrun_free(cpu);
+    g_aligned_free(cpu->tlb);
+    g_aligned_free(cpu);
+    g_rand_free(rnd);
+    return rc;
+}
