@@ -59,7 +59,7 @@ static uint8_t set3_code(uint16_t set2)
 
 static unsigned pressed_index(uint16_t set2)
 {
-    return (set2 & 0xff) | (set2 > 0xff ? 0x100 : 0);
+    return (set2 & 0xff) | (set2 >> 8 == 0xe1 ? 0x200 : set2 > 0xff ? 0x100 : 0);
 }
 
 static bool is_pressed(const Ps2Keyboard *k, uint16_t set2)

@@ -33,7 +33,7 @@ typedef struct Ps2Keyboard {
     bool scanning;
     uint8_t scan_set;                           /* 1, 2, 3 */
     uint8_t leds, rate;                         /* rate: as the F3 command has it */
-    uint8_t pressed[64];                        /* bit for each set 2 code, extended ones from 256 on */
+    uint8_t pressed[96];                        /* bit for each set 2 code; E0 from 256 on, E1 from 512 on */
     uint8_t set3_type[256];                     /* SET3_* for each set 3 code */
     uint16_t repeat;                            /* set 2 code of the key that repeats; 0: none */
     Timer repeat_timer;

@@ -1,0 +1,110 @@
+/*
+ * Small ports: the printer port, the debug console, debug exit; and ISA lines that devices share.
+ */
+#include "harness.h"
+
+static void print_byte(Harness *h, uint8_t byte)
+{
+    outb(h, 0x378, byte);
+    outb(h, 0x37a, 0x1d);
+    outb(h, 0x37a, 0x1c);
+}
+
+static void test_parallel(void)
+{
+    Harness *h = harness_new("isa-parallel", "chardev=fake");
+
+    g_assert_cmphex(inb(h, 0x37a), ==, 0xcc);
+    g_assert_cmphex(inb(h, 0x379), ==, 0xdf);
+    print_byte(h, 'A');
+    g_assert_cmpstr(h->chr.output->str, ==, "A");
+    g_assert_true(wire_level(h, 7));
+    g_assert_cmphex(inb(h, 0x379), ==, 0xdf);
+    g_assert_false(wire_level(h, 7));           /* acknowledged by reading the status */
+    chr_set_limit(h, 1);
+    print_byte(h, 'B');
+    g_assert_cmphex(inb(h, 0x379), ==, 0x5f);   /* busy */
+    print_byte(h, 'C');                         /* nobody listens */
+    g_assert_false(wire_level(h, 7));
+    chr_set_limit(h, 10);
+    g_assert_cmpstr(h->chr.output->str, ==, "AB");
+    g_assert_true(wire_level(h, 7));
+    g_assert_cmphex(inb(h, 0x378), ==, 'C');
+    harness_free(h);
+}
+
+static void test_debugcon(void)
+{
+    Harness *h = harness_new("isa-debugcon", "iobase=0x402,readback=0xe8,chardev=fake");
+    GError *err = NULL;
+
+    g_assert_cmphex(inb(h, 0x402), ==, 0xe8);
+    outb(h, 0x402, 'o');
+    outb(h, 0x402, 'k');
+    g_assert_cmpstr(h->chr.output->str, ==, "ok");
+    harness_free(h);
+
+    g_assert_null(harness_try("isa-debugcon", NULL, &err));
+    g_assert_nonnull(err);
+    g_clear_error(&err);
+    h = harness_new("isa-debugcon", "chardev=fake");
+    g_assert_cmphex(inb(h, 0xe9), ==, 0xe9);
+    harness_free(h);
+}
+
+static void test_debug_exit(void)
+{
+    Harness *h = harness_new("isa-debug-exit", NULL);
+
+    g_assert_cmphex(io_read(h, 0x501, 4), ==, 0);
+    g_assert_false(atomic_load(&h->m->requests) & MACHINE_QUIT);
+    io_write(h, 0x501, 4, 0x10);
+    g_assert_true(atomic_load(&h->m->requests) & MACHINE_QUIT);
+    g_assert_cmpint(h->m->quit_status, ==, 0x21);
+    outb(h, 0x501, 0);                          /* the first one wins */
+    g_assert_cmpint(h->m->quit_status, ==, 0x21);
+    harness_free(h);
+
+    h = harness_new("isa-debug-exit", "iobase=0xf4,iosize=1");
+    outb(h, 0xf4, 0);
+    g_assert_cmpint(h->m->quit_status, ==, 1);
+    harness_free(h);
+
+    GError *err = NULL;
+    g_assert_null(harness_try("isa-debug-exit", "iobase=0xffff,iosize=4", &err));
+    g_assert_nonnull(err);
+    g_clear_error(&err);
+}
+
+static void test_shared_line(void)
+{
+    Harness *h = harness_empty();
+
+    harness_add(h, "isa-serial", "iobase=0x1000,irq=5");
+    harness_add(h, "isa-serial", "iobase=0x2000,irq=5");
+    machine_reset(h->m);
+    for (uint16_t port = 0x1000; port <= 0x2000; port += 0x1000) {
+        outb(h, port + 4, 0x08);
+        outb(h, port + 1, 0x02);
+    }
+    g_assert_true(wire_level(h, 5));
+    inb(h, 0x1002);
+    g_assert_true(wire_level(h, 5));            /* the other still holds it */
+    inb(h, 0x2002);
+    g_assert_false(wire_level(h, 5));
+    outb(h, 0x2000, 'x');
+    g_assert_true(wire_level(h, 5));
+    machine_reset(h->m);
+    g_assert_false(wire_level(h, 5));
+    harness_free(h);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/ports/parallel", test_parallel);
+    g_test_add_func("/ports/debugcon", test_debugcon);
+    g_test_add_func("/ports/debug-exit", test_debug_exit);
+    g_test_add_func("/ports/shared-line", test_shared_line);
+    return g_test_run();
+}
