@@ -323,6 +323,12 @@ void x86_st_bytes(X86Cpu *c, uint64_t linear, const void *buf, unsigned len)
     write_bytes(c, linear, buf, len, privilege(c));
 }
 
+void x86_probe_read(X86Cpu *c, uint64_t linear)
+{
+    check_address(c, linear, 1, X86_DS);
+    find_target(c, linear, ACCESS_READ, privilege(c));
+}
+
 void x86_probe_write(X86Cpu *c, uint64_t linear, unsigned len)
 {
     check_address(c, linear, 1, X86_DS);
