@@ -5,7 +5,7 @@
  * each form.  What depends on mode and privilege alone is settled here, once, since decoded code is
  * kept by mode.
  */
-#include "exec/form.h"
+#include "form.h"
 #include "gen/x86-exec.h"
 #include "target/x86/model.h"
 
