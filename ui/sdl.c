@@ -316,9 +316,12 @@ static gboolean tick_dispatch(GSource *source, GSourceFunc fn, gpointer opaque)
 
 static const GSourceFuncs tick_funcs = { .dispatch = tick_dispatch };
 
+/* SDL would go on to drivers that draw into nothing, or take over the console; SDL_VIDEODRIVER can still ask
+ * for those. */
 static bool start_video(void)
 {
     SDL_SetMainReady();
+    SDL_SetHint(SDL_HINT_VIDEODRIVER, "x11,wayland");
     SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
     SDL_SetHint(SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, "0");
     SDL_SetHint(SDL_HINT_RENDER_SCALE_QUALITY, "linear");
@@ -332,11 +335,8 @@ static bool sdl_usable(void)
     if (!(x11 && *x11) && !(wayland && *wayland)) {
         return false;
     }
-    if (!start_video()) {
-        return false;
-    }
-    SDL_QuitSubSystem(SDL_INIT_VIDEO);
-    return true;
+    /* It stays up until open(): an X server starts over when its last client goes, and is away meanwhile. */
+    return SDL_WasInit(SDL_INIT_VIDEO) || start_video();
 }
 
 static void sdl_close(Ui *ui)
@@ -388,7 +388,7 @@ static Ui *sdl_open(const UiConfig *cfg, const bool *options, GError **errp)
         error_set(errp, "the machine has no screen to show: use -display none, or give it a -vga");
         return NULL;
     }
-    if (!start_video()) {
+    if (!SDL_WasInit(SDL_INIT_VIDEO) && !start_video()) {
         error_set(errp, "cannot open a window: %s; use -display none", SDL_GetError());
         return NULL;
     }

@@ -20,15 +20,15 @@ class Failure(Exception):
 
 
 def start_xvfb():
-    """The server picks a free number and tells it when it is ready."""
+    """The server picks a free number and tells it, a line, when it is ready.  -noreset: else it starts over when
+    the last of its clients goes, which a tool that looks at the window may be."""
     r, w = os.pipe()
     server = subprocess.Popen(['timeout', '120', 'Xvfb', '-displayfd', str(w), '-screen', '0',
-                               f'{WIDTH}x{HEIGHT}x24', '-nolisten', 'tcp'],
+                               f'{WIDTH}x{HEIGHT}x24', '-nolisten', 'tcp', '-noreset'],
                               pass_fds=[w], stderr=subprocess.DEVNULL)
     os.close(w)
-    number = os.read(r, 16).decode().strip()
-    os.close(r)
-    return server, f':{number}'
+    with os.fdopen(r) as pipe:
+        return server, ':' + pipe.readline().strip()
 
 
 def run(*words):
