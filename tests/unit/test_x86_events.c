@@ -7,15 +7,6 @@
 static Bench *b;
 static X86Cpu *c;
 
-static void with(void (*mode)(void), void (*test)(void))
-{
-    b = bench_new("max");
-    c = b->c;
-    mode();
-    test();
-    bench_free(b);
-}
-
 /* ---- real mode: 20.1.4 ---- */
 
 static void test_real_int(void)
@@ -611,10 +602,14 @@ static void test_debug_exception(void)
     g_assert_cmphex(peek(b, c->regs[X86_RSP] + 8, 4), ==, FL_RF | FL_1);
 }
 
-static void none(void) { }
-
 #define TEST(name) \
-    static void run_##name(void) { with(none, test_##name); }
+    static void run_##name(void) \
+    { \
+        b = bench_new("max"); \
+        c = b->c; \
+        test_##name(); \
+        bench_free(b); \
+    }
 #define ALL_TESTS(X) \
     X(real_int) X(real_error_code_is_not_pushed) X(real_table_limit) X(real_stack_at_one) X(real_into_int3) \
     X(pm_same_level) X(pm_trap_gate_keeps_if) X(pm_error_code_and_rf) X(pm_16_bit_gate) X(pm_inner_level) \
