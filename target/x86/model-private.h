@@ -4,6 +4,7 @@
 #ifndef TARGET_X86_MODEL_PRIVATE_H
 #define TARGET_X86_MODEL_PRIVATE_H
 
+#include "target/x86/decode.h"
 #include "target/x86/model.h"
 
 struct X86Model {
@@ -12,6 +13,7 @@ struct X86Model {
     uint32_t level, xlevel;             /* highest basic and extended leaf */
     char brand[48];
     uint32_t word[CPUID_WORDS];         /* feature bits */
+    bool gate[CPUF_COUNT];              /* the same by the names that insn.tab uses */
 };
 
 #endif

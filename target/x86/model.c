@@ -6,7 +6,6 @@
 
 #include <cpuid.h>
 #include <string.h>
-#include "target/x86/decode.h"
 #include "util/error.h"
 #include "util/suggest.h"
 
@@ -244,6 +243,21 @@ static bool known_model(const char *name, const ModelRow **row, GError **errp)
     return false;
 }
 
+static void fill_gates(X86Model *m)
+{
+    static const char *const names[CPUF_COUNT] = {
+#define NAME(id, name) [id] = name,
+        X86_CPU_FEATURES(NAME)
+#undef NAME
+    };
+
+    m->gate[CPUF_NONE] = true;
+    for (unsigned i = CPUF_NONE + 1; i < CPUF_COUNT; i++) {
+        const FeatureRow *f = find_feature(names[i]);
+        m->gate[i] = f && has(m, f->feature);
+    }
+}
+
 X86Model *x86_model_new(const char *spec, GError **errp)
 {
     g_auto(GStrv) part = g_strsplit(spec && *spec ? spec : "max", ",", -1);
@@ -269,6 +283,7 @@ X86Model *x86_model_new(const char *spec, GError **errp)
             return NULL;
         }
     }
+    fill_gates(m);
     return m;
 }
 
@@ -292,20 +307,7 @@ bool x86_feature(const X86Cpu *c, X86Feature feature)
 
 bool x86_has(const X86Cpu *c, unsigned cpuf)
 {
-    static const char *const names[CPUF_COUNT] = {
-#define NAME(id, name) [id] = name,
-        X86_CPU_FEATURES(NAME)
-#undef NAME
-    };
-
-    if (cpuf == CPUF_NONE) {
-        return true;
-    }
-    if (cpuf >= CPUF_COUNT) {
-        return false;
-    }
-    const FeatureRow *f = find_feature(names[cpuf]);
-    return f && has(c->model, f->feature);
+    return cpuf < CPUF_COUNT && c->model->gate[cpuf];
 }
 
 void x86_cpu_help(GString *out)

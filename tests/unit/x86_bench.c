@@ -3,12 +3,7 @@
  */
 #include "x86_bench.h"
 
-#include "gen/x86-exec.h"
 #include "util/bits.h"
-
-static X86ExecFn *const handlers[OP_COUNT] = {
-#include "gen/x86-exec-table.c.inc"
-};
 
 static uint64_t port_read(void *dev, hwaddr off, unsigned size)
 {
@@ -269,17 +264,21 @@ static void run_insn(X86Cpu *c, void *arg)
 
     c->cur = in;
     c->regs[X86_RIP] += in->len;
-    handlers[in->row->op](c, in);
+    in->exec(c, in);
 }
 
 int bench_exec(Bench *b, const uint8_t *bytes, size_t len)
 {
-    X86Insn in[2] = { { 0 }, { .exec = x86_exec_stop } };   /* handlers may go on to the next */
-    int n = x86_decode(&in[0], bytes, len, x86_code_bits(b->c));
+    X86Insn in[2] = { [1] = { .exec = x86_exec_stop } };
+    int n = x86_decode(in, bytes, len, x86_code_bits(b->c));
 
+    if (n == X86_DECODE_UD) {
+        return EXC_UD;
+    }
     g_assert_cmpint(n, ==, (int)len);
     b->rip_before = b->c->regs[X86_RIP];
     b->c->exc.error = 0;
+    in->exec = x86_bind(b->c, in);
     return bench_call(b, run_insn, in);
 }
 
