@@ -180,8 +180,12 @@ static bool make_isa_chips(PcBoard *b, const PcConfig *cfg, GError **errp)
 static bool make_floppies(PcBoard *b, const PcConfig *cfg, GError **errp)
 {
     static const char *const props[] = { "driveA", "driveB" };
-    Device *fdc = device_new(b->dev.machine, "isa-fdc", NULL, errp);
+    Device *fdc;
 
+    if (!device_class_find("isa-fdc")) {
+        return true;
+    }
+    fdc = device_new(b->dev.machine, "isa-fdc", NULL, errp);
     if (!fdc) {
         return false;
     }
