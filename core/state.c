@@ -130,6 +130,15 @@ static bool load_field(const StateField *f, void *obj, Reader r, GError **errp)
         }
         return true;
     }
+    case STATE_BOOL:
+        for (size_t i = 0; i < need; i++) {
+            if (r.p[i] > 1) {
+                error_set(errp, "field %s is %u, not a truth value", f->name, r.p[i]);
+                return false;
+            }
+        }
+        take(&r, at, need);
+        return true;
     default:
         take(&r, at, need);
         return true;
@@ -216,7 +225,8 @@ void state_print(const StateTable *t, const void *obj, GString *out)
         if (f->kind == STATE_TIMER) {
             g_string_append_printf(out, " %" PRId64, ((const Timer *)(const void *)at)->deadline);
         }
-        uint32_t n = f->kind == STATE_BYTES ? f->size : f->kind == STATE_UINT ? f->count : 0;
+        bool integers = f->kind == STATE_UINT || f->kind == STATE_BOOL;
+        uint32_t n = f->kind == STATE_BYTES ? f->size : integers ? f->count : 0;
         uint32_t size = f->kind == STATE_BYTES ? 1 : f->size;
         for (uint32_t i = 0; i < MIN(n, (uint32_t)MOST); i++) {
             g_string_append_printf(out, " %" PRIx64, uint_at(at + (size_t)i * size, size));

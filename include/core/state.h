@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 typedef enum StateKind {
-    STATE_END, STATE_UINT, STATE_BYTES, STATE_STRUCT, STATE_TIMER, STATE_SKIP
+    STATE_END, STATE_UINT, STATE_BOOL, STATE_BYTES, STATE_STRUCT, STATE_TIMER, STATE_SKIP
 } StateKind;
 
 typedef struct StateField {
@@ -36,8 +36,10 @@ typedef struct StateTable {
 #define STATE_F_(T, f, k) .name = #f, .kind = (k), .offset = offsetof(T, f), .size = sizeof(((T *)0)->f)
 #define STATE_E_(T, f, k) .name = #f, .kind = (k), .offset = offsetof(T, f), \
     .size = sizeof(((T *)0)->f[0]), .count = sizeof(((T *)0)->f) / sizeof(((T *)0)->f[0])
-#define STATE_U(T, f) { STATE_F_(T, f, STATE_UINT), .count = 1 }            /* integer, enum, bool */
-#define STATE_ARRAY(T, f) { STATE_E_(T, f, STATE_UINT) }                    /* of integers */
+/* A bool is told from an integer: anything but 0 and 1 in it is not C. */
+#define STATE_KIND_(x) _Generic((x), bool: STATE_BOOL, default: STATE_UINT)
+#define STATE_U(T, f) { STATE_F_(T, f, STATE_KIND_(((T *)0)->f)), .count = 1 }  /* integer, enum, bool */
+#define STATE_ARRAY(T, f) { STATE_E_(T, f, STATE_KIND_(((T *)0)->f[0])) }       /* of them */
 #define STATE_BUF(T, f) { STATE_F_(T, f, STATE_BYTES), .count = 1 }         /* bytes as they lie */
 #define STATE_TIM(T, f) { STATE_F_(T, f, STATE_TIMER), .count = 1 }
 #define STATE_SUB(T, f, table) { STATE_F_(T, f, STATE_STRUCT), .count = 1, .sub = (table) }

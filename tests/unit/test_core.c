@@ -169,6 +169,13 @@ static void test_state_round_trip_and_refusals(void)
     state_save(&outer_state, &o, out);
     g_assert_false(state_load(&outer_state, &p, out->data, out->len, &err));
     g_assert_cmpstr(err->message, ==, "a is too large");
+    g_clear_error(&err);
+    o.a = 7;
+    memset(&o.b, 2, 1);                         /* no truth value */
+    g_byte_array_set_size(out, 0);
+    state_save(&outer_state, &o, out);
+    g_assert_false(state_load(&outer_state, &p, out->data, out->len, &err));
+    g_assert_cmpstr(err->message, ==, "outer: field b is 2, not a truth value");
     timer_cancel(&o.t);
     timer_cancel(&p.t);
     clock_free(c);
