@@ -127,10 +127,13 @@ static void account(InterpVcpu *v)
 }
 
 /* One instruction has been executed with RFLAGS.TF set at its start (volume 3A, 17.3.1.4).  Loading
- * SS puts it off (6.8.3). */
+ * SS puts it off (6.8.3); a software interrupt clears TF and takes no step. */
 static void single_step(X86Cpu *c, const Block *b)
 {
-    if (!(c->sti_shadow && b->insns[0].row && b->insns[0].row->op != OP_STI)) {
+    unsigned op = b->insns[0].row ? b->insns[0].row->op : OP_COUNT;
+    bool soft_int = (op == OP_INT || op == OP_INT3 || op == OP_INTO) && !(c->rflags & FL_TF);
+
+    if (!soft_int && !(c->sti_shadow && op != OP_STI)) {
         c->exc.dr6 |= 1 << 14;
         x86_raise_trap(c, EXC_DB, false);
     }
