@@ -140,6 +140,7 @@ static void leaf_d(const X86Cpu *c, uint32_t subleaf, uint32_t out[4])
         out[EBX] = out[ECX] = 576;
     } else if (subleaf == 1) {
         out[EAX] = c->model->word[CPUID_D1_EAX];
+        out[EBX] = out[EAX] & 2 ? 576 : 0;              /* the compacted form of what XCR0 has on */
     }
 }
 

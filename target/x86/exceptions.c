@@ -226,12 +226,12 @@ static bool interrupts_open(const X86Cpu *c)
     return (c->rflags & FL_IF) && !c->sti_shadow;
 }
 
-/* What of the requests would be served now.  A processor that waits for SIPI hears nothing else
- * (8.4.2); one that is not waiting drops it. */
+/* What of the requests is to be seen to now; STOP is the run loop's.  A processor that waits for SIPI
+ * hears nothing else (8.4.2); one that is not waiting drops it. */
 static uint32_t due(const X86Cpu *c)
 {
     uint32_t r = atomic_load_explicit(&c->vcpu.requests, memory_order_acquire);
-    uint32_t mask = VCPU_WORK | VCPU_INIT | VCPU_SIPI;
+    uint32_t mask = VCPU_STOP | VCPU_WORK | VCPU_INIT | VCPU_SIPI;
 
     if (!c->wait_sipi) {
         mask |= interrupts_open(c) ? VCPU_INTR : 0;

@@ -502,6 +502,9 @@ static void test_interrupt_needs_if(void)
     g_assert_false(x86_interrupt_due(c));
     g_assert_true(bench_serve(b));
     g_assert_cmphex(c->regs[X86_RIP], ==, AT_CODE);
+    vcpu_raise(&c->vcpu, VCPU_STOP);                    /* who sleeps until something is due must wake */
+    g_assert_true(x86_interrupt_due(c));
+    vcpu_lower(&c->vcpu, VCPU_STOP);
     x86_set_rflags(c, FL_IF);
     g_assert_true(x86_interrupt_due(c));
     c->vcpu.halted = true;

@@ -29,7 +29,7 @@ bool x86_deliver_interrupt(X86Cpu *c, unsigned vector);
 /* Requests that are due now (NMI, INTR with IF, INIT, SIPI, work); true: state changed, look up the
  * block again.  Called between instructions under c->unwind, without the machine lock. */
 bool x86_serve_requests(X86Cpu *c, bool *shutdown);
-bool x86_interrupt_due(X86Cpu *c);      /* something in requests would be served now */
+bool x86_interrupt_due(X86Cpu *c);      /* something in requests would be served now, or is VCPU_STOP */
 
 /* ---- memory as instructions see it (target/x86/mmu.c): they raise, or succeed ---- */
 /* Linear addresses; size 1, 2, 4, 8.  CPL-dependent; the _sys forms are supervisor accesses to
