@@ -147,7 +147,8 @@ static const char *explain_name(const Case *c)
     if (is_compare_alias(c->ours, c->theirs)) {
         return "name only: the predicate in the name of CMPPS";
     }
-    if (c->map == 1 && (c->op == 0x0d || c->op == 0x18) && (starts(c->theirs, "prefetch") || is(c->theirs, "nop"))) {
+    if (c->map == 1 && (c->op == 0x0d || c->op == 0x18)
+        && (starts(c->theirs, "prefetch") || is(c->theirs, "nop"))) {
         return "name only: kinds of prefetch";
     }
     return NULL;
@@ -208,9 +209,10 @@ static void compare(Totals *t, csh h, cs_insn *ci, Case *c)
         count(t->reasons, (char *)why);
     } else {
         static const char *const maps[4] = { "", "0f ", "0f38 ", "0f3a " };
-        count(t->unexplained, g_strdup_printf("%u-bit pfx[%-6s] %s%02x/%u %s  ours %s (%d)  capstone %s (%u)", c->bits, c->pfx,
-              maps[c->map], c->op, c->modrm >> 3 & 7, c->modrm >= 0xc0 ? "reg" : "mem", c->ours, c->len,
-              c->theirs, c->cs_len));
+        count(t->unexplained,
+              g_strdup_printf("%u-bit pfx[%-6s] %s%02x/%u %s  ours %s (%d)  capstone %s (%u)", c->bits,
+                              c->pfx, maps[c->map], c->op, c->modrm >> 3 & 7,
+                              c->modrm >= 0xc0 ? "reg" : "mem", c->ours, c->len, c->theirs, c->cs_len));
     }
 }
 
@@ -261,8 +263,9 @@ static void compare_mode(Totals *t, unsigned bits)
 {
     csh h;
     Case c = { .bits = bits };
+    cs_mode mode = bits == 16 ? CS_MODE_16 : bits == 32 ? CS_MODE_32 : CS_MODE_64;
 
-    g_assert_cmpint(cs_open(CS_ARCH_X86, bits == 16 ? CS_MODE_16 : bits == 32 ? CS_MODE_32 : CS_MODE_64, &h), ==, 0);
+    g_assert_cmpint(cs_open(CS_ARCH_X86, mode, &h), ==, CS_ERR_OK);
     cs_insn *ci = cs_malloc(h);
     for (unsigned pfx = 0; pfx < G_N_ELEMENTS(prefixes); pfx++) {
         if (prefixes[pfx].only64 && bits != 64) {
@@ -299,7 +302,8 @@ static void test_agrees(void)
     }
     g_autoptr(GList) keys = g_list_sort(g_hash_table_get_keys(t.unexplained), (GCompareFunc)strcmp);
     for (GList *k = keys; k; k = k->next) {
-        g_printerr("%6zu  %s\n", GPOINTER_TO_SIZE(g_hash_table_lookup(t.unexplained, k->data)), (char *)k->data);
+        g_printerr("%6zu  %s\n", GPOINTER_TO_SIZE(g_hash_table_lookup(t.unexplained, k->data)),
+                   (char *)k->data);
     }
     g_assert_cmpuint(g_hash_table_size(t.unexplained), ==, 0);
     g_assert_cmpuint(t.valid, >, 500000);

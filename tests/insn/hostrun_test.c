@@ -7,76 +7,15 @@
  * the processor are fakes, so that faults can be had at will.
  */
 #include <glib.h>
-#include <setjmp.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include "fake_cpu.h"
 #include "gen/x86-exec.h"
 #include "native.h"
 #include "target/x86/alu.h"
 #include "target/x86/exec.h"
-#include "target/x86/mem.h"
-#include "target/x86/model.h"
-
-/* ---- a processor without its MMU and exceptions ---- */
-
-static X86Cpu *cpu;
-static jmp_buf unwind;
-static int raised;                      /* vector of the last exception, -1: none */
-static bool memory_faults;              /* every access is a page fault */
-
-static void fake_raise(unsigned vector)
-{
-    raised = vector;
-    longjmp(unwind, 1);
-}
-
-void x86_raise(X86Cpu *c, unsigned vector) { fake_raise(vector); abort(); }
-void x86_raise_error(X86Cpu *c, unsigned vector, uint32_t error) { fake_raise(vector); abort(); }
-void x86_segment_fault(X86Cpu *c, unsigned seg) { fake_raise(seg == X86_SS ? EXC_SS : EXC_GP); abort(); }
-
-static void check_access(uint64_t linear, unsigned len)
-{
-    uint64_t base = (uintptr_t)native_memory();
-
-    if (memory_faults) {
-        fake_raise(EXC_PF);
-    }
-    g_assert_true(linear >= base && linear + len <= base + NATIVE_MEMORY);
-}
-
-void x86_ld_bytes(X86Cpu *c, uint64_t linear, void *buf, unsigned len)
-{
-    check_access(linear, len);
-    memcpy(buf, (const void *)(uintptr_t)linear, len);
-}
-
-void x86_st_bytes(X86Cpu *c, uint64_t linear, const void *buf, unsigned len)
-{
-    check_access(linear, len);
-    memcpy((void *)(uintptr_t)linear, buf, len);
-}
-
-void x86_probe_write(X86Cpu *c, uint64_t linear, unsigned len) { check_access(linear, len); }
-
-uint64_t x86_ld(X86Cpu *c, uint64_t linear, unsigned size)
-{
-    uint64_t v = 0;
-
-    x86_ld_bytes(c, linear, &v, size);
-    return v;
-}
-
-void x86_st(X86Cpu *c, uint64_t linear, uint64_t val, unsigned size) { x86_st_bytes(c, linear, &val, size); }
-uint64_t x86_load_miss(X86Cpu *c, uint64_t linear, unsigned size, unsigned seg) { return x86_ld(c, linear, size); }
-void x86_store_miss(X86Cpu *c, uint64_t linear, uint64_t v, unsigned size, unsigned seg) { x86_st(c, linear, v, size); }
-
-/* A processor with everything that this one has. */
-static bool bit_counts = true;
-
-bool x86_feature(const X86Cpu *c, X86Feature feature) { return bit_counts; }
-void exec_bsf(X86Cpu *c, const X86Insn *in) { c->regs[in->reg] = 0xb5f; }
-void exec_bsr(X86Cpu *c, const X86Insn *in) { c->regs[in->reg] = 0xb54; }
 
 static X86ExecFn *const handlers[OP_COUNT] = {
 #define H(op, fn) [OP_##op] = fn
@@ -94,110 +33,9 @@ static X86ExecFn *handler_of(const X86Row *r)
     return r->words & IN_HOST ? r->words & IN_X87 ? exec_host_x87 : exec_host : handlers[r->op];
 }
 
-/* Run one instruction; the vector it raised, or -1. */
 static int run_guest(X86Insn *in)
 {
-    cpu->regs[X86_RIP] = 0x1000 + in->len;
-    raised = -1;
-    if (!setjmp(unwind)) {
-        handler_of(in->row)(cpu, in);
-    }
-    return raised;
-}
-
-static void set_modes(unsigned bits)
-{
-    cpu->mode = (bits == 64 ? MODE_CODE64 | MODE_LMA : MODE_CODE32) | MODE_PE | MODE_SSE_ON;
-    cpu->cr0 = CR0_PE | CR0_NE | CR0_MP;
-    cpu->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT;
-    for (unsigned i = 0; i < X86_SEGS; i++) {
-        cpu->seg[i] = (X86Segment){ .read_hi = ~0ull, .write_hi = ~0ull };
-    }
-}
-
-/* ---- random states ---- */
-
-static GRand *rnd;
-
-static unsigned below(unsigned n) { return g_rand_int(rnd) % n; }
-
-static uint64_t random64(void)
-{
-    return (uint64_t)g_rand_int(rnd) << 32 | g_rand_int(rnd);
-}
-
-static uint32_t random_float(void)
-{
-    static const uint32_t special[] = { 0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000,
-        0x7f800001, 0xffbfffff, 1, 0x807fffff, 0x00800000, 0x7f7fffff, 0xff7fffff, 0x4f000000, 0xcf000000, 0x3f000000,
-        0x3fc00000, 0x34000000, 0x5f000000 };
-    return below(3) ? special[below(G_N_ELEMENTS(special))] ^ (below(4) ? 0 : below(8)) : g_rand_int(rnd);
-}
-
-static uint64_t random_double(void)
-{
-    static const uint64_t special[] = { 0, 1ull << 63, 0x3ff0000000000000, 0xbff0000000000000, 0x7ff0000000000000,
-        0xfff0000000000000, 0x7ff8000000000000, 0x7ff0000000000001, 0xfff7ffffffffffff, 1, 0x800fffffffffffff,
-        0x0010000000000000, 0x7fefffffffffffff, 0x41e0000000000000, 0xc1e0000000000001, 0x43e0000000000000,
-        0x3fe0000000000000, 0x3ff8000000000000, 0x3810000000000000, 0x47efffffe0000001, 0x36a0000000000001 };
-    return below(3) ? special[below(G_N_ELEMENTS(special))] ^ (below(4) ? 0 : below(8)) : random64();
-}
-
-static uint64_t random_element(void)
-{
-    switch (below(5)) {
-    case 0: return random64();
-    case 1: return random_float() | (uint64_t)random_float() << 32;
-    case 2: return random_double();
-    case 3: return random64() & 0x0707070707070707;
-    default: return below(2) ? (uint64_t)below(256) : (uint64_t)-(int64_t)below(256);
-    }
-}
-
-static void random_x87(uint64_t *mantissa, uint16_t *exponent)
-{
-    static const uint16_t exponents[] = { 0x3fff, 0x4000, 0x3ffe, 0x7fff, 0, 1, 0x3fff - 63, 0x3fff + 63, 0x3fff + 31,
-        0x7ffe, 0x3fff - 1074, 0x3fff + 1024, 0x3fff - 127, 0x3fff + 128, 0x3fff + 15, 0x4022 };
-    static const uint64_t mantissas[] = { 1ull << 63, 0, 0xc000000000000000, ~0ull, 0x8000000000000001, 1,
-        0x7fffffffffffffff, 0xa000000000000000, 0xc90fdaa22168c235, 0xfffffffffffff800 };
-    *exponent = (below(4) ? exponents[below(G_N_ELEMENTS(exponents))] : g_rand_int(rnd)) | (below(2) << 15);
-    *mantissa = below(3) ? mantissas[below(G_N_ELEMENTS(mantissas))] : random64() | (below(4) ? 1ull << 63 : 0);
-}
-
-static void random_fpu(X86Fpu *f)
-{
-    memset(f, 0, sizeof(*f));
-    for (unsigned i = 0; i < 8; i++) {
-        random_x87(&f->st[i].mantissa, &f->st[i].exponent);
-    }
-    f->fcw = 0x40 | (below(3) ? 0x3f : below(64)) | below(16) << 8;
-    f->fsw = (random64() & 0x7f00) | (below(4) ? 0 : below(64)) | (below(8) ? 0 : 0x40);
-    f->ftw = below(4) ? 0xff : below(256);
-    if (f->fsw & ~f->fcw & 0x3f) {
-        if (below(4)) {
-            f->fsw &= ~0x3f;
-        } else {
-            f->fsw |= 0x8080;
-        }
-    }
-    f->mxcsr = (below(3) ? 0x1f80 : below(64) << 7) | below(4) << 13 | (below(3) ? 0 : 0x40) | (below(3) ? 0 : 0x8000)
-             | (below(2) ? 0 : below(64));
-    for (unsigned i = 0; i < 16; i++) {
-        f->v[i].q[0] = random_element();
-        f->v[i].q[1] = below(4) ? random_element() : f->v[i].q[0];
-    }
-}
-
-static void random_cpu(unsigned bits)
-{
-    random_fpu(&cpu->fpu);
-    for (unsigned i = 0; i < 16; i++) {
-        cpu->regs[i] = below(2) ? random64() : random_element();
-        cpu->regs[i] &= bits == 64 ? ~0ull : 0xffffffff;
-    }
-    cpu->regs[X86_ZERO] = 0;
-    cpu->cc = cc_from_flags(random64());
-    set_modes(bits);
+    return fake_cpu_run(in, handler_of(in->row));
 }
 
 static void fill_memory(uint8_t *p, unsigned size)
@@ -338,7 +176,8 @@ enum { OPERAND_MAX = 512 };
 static void run_case(Counts *n, X86Insn *in, unsigned bits)
 {
     NativeState *s = native_state();
-    uint8_t *mem = native_memory() + 64 + (below(8) ? 0 : below(16)), before[OPERAND_MAX + 16], after[OPERAND_MAX + 16];
+    uint8_t before[OPERAND_MAX + 16], after[OPERAND_MAX + 16];
+    uint8_t *mem = native_memory() + 64 + (below(8) ? 0 : below(16));
     Difference d = { "exception", 0, 0 };
 
     random_cpu(bits);
@@ -370,9 +209,9 @@ static void run_case(Counts *n, X86Insn *in, unsigned bits)
     if (got != want || states_differ(s, &d) || memcmp(after, native_memory() + 64, sizeof(after))) {
         GString *text = g_string_new(NULL);
         x86_disas(in->bytes, in->len, 0, bits, text);
-        g_printerr("%u-bit %s: exception %d, native %d; %s is %" G_GINT64_MODIFIER "x, native %" G_GINT64_MODIFIER "x; "
-                   "memory %s; mxcsr before %x\n", bits, text->str, got, want, d.what, d.guest, d.native,
-                   memcmp(after, native_memory() + 64, sizeof(after)) ? "differs" : "same", (unsigned)bytes_at(s->fx + 24, 4));
+        g_printerr("%u-bit %s: exception %d, native %d; %s is %" PRIx64 ", native %" PRIx64 "; memory %s\n",
+                   bits, text->str, got, want, d.what, d.guest, d.native,
+                   memcmp(after, native_memory() + 64, sizeof(after)) ? "differs" : "same");
         g_string_free(text, TRUE);
         g_test_fail();
     }
@@ -515,7 +354,9 @@ static void test_against_native(void)
 
 static bool has_kind(const X86Row *r, const char *kinds)
 {
-    static const char letter[] = { [OPK_V] = 'V', [OPK_W] = 'W', [OPK_U] = 'U', [OPK_P] = 'P', [OPK_Q] = 'Q', [OPK_N] = 'N' };
+    static const char letter[] = {
+        [OPK_V] = 'V', [OPK_W] = 'W', [OPK_U] = 'U', [OPK_P] = 'P', [OPK_Q] = 'Q', [OPK_N] = 'N'
+    };
 
     for (unsigned i = 0; i < 4; i++) {
         unsigned k = r->operand[i].kind;
@@ -528,17 +369,18 @@ static bool has_kind(const X86Row *r, const char *kinds)
 
 static void expect_fault(const X86Row *r, X86Insn *in, const char *when, int want)
 {
-    g_autofree X86Cpu *was = g_memdup2(cpu, sizeof(*cpu));
+    X86Cpu was = *cpu;
     int got = run_guest(in);
 
     if (got != want) {
-        g_printerr("%s (map %u, %02x) with %s: exception %d, not %d\n", r->names, r->map, r->opcode, when, got, want);
+        g_printerr("%s (map %u, %02x) with %s: exception %d, not %d\n", r->names, r->map, r->opcode, when,
+                   got, want);
         g_test_fail();
     }
     if (got >= 0) {                     /* nothing has changed */
-        g_assert_cmpmem(&cpu->fpu, sizeof(cpu->fpu), &was->fpu, sizeof(was->fpu));
-        g_assert_cmpmem(cpu->regs, sizeof(cpu->regs) - 16, was->regs, sizeof(cpu->regs) - 16);
-        g_assert_cmpint(cpu->cc, ==, was->cc);
+        g_assert_cmpmem(&cpu->fpu, sizeof(cpu->fpu), &was.fpu, sizeof(was.fpu));
+        g_assert_cmpmem(cpu->regs, sizeof(cpu->regs) - 16, was.regs, sizeof(cpu->regs) - 16);
+        g_assert_cmpint(cpu->cc, ==, was.cc);
     }
 }
 
@@ -546,6 +388,7 @@ static void test_fault_rules_of(const X86Row *r, void *opaque)
 {
     bool sse = has_kind(r, "VWU") || r->op == OP_LDMXCSR || r->op == OP_STMXCSR;
     bool mmx = has_kind(r, "PQN") || r->op == OP_EMMS, x87 = r->words & IN_X87, wait = r->op == OP_WAIT;
+    bool fx = r->op == OP_FXSAVE || r->op == OP_FXRSTOR;
     X86Insn in;
 
     if (!runs_here(r)) {
@@ -561,31 +404,33 @@ static void test_fault_rules_of(const X86Row *r, void *opaque)
     if (!in.mod3) {
         cpu->regs[in.base] = (uintptr_t)native_memory() + 64 - in.disp;
     }
-    cpu->regs[X86_RDI] = in.row->op == OP_MASKMOVDQU || in.row->op == OP_MASKMOVQ ? (uintptr_t)native_memory() : cpu->regs[X86_RDI];
+    if (in.row->op == OP_MASKMOVDQU || in.row->op == OP_MASKMOVQ) {
+        cpu->regs[X86_RDI] = (uintptr_t)native_memory();
+    }
     memset(native_memory(), 0, NATIVE_MEMORY);
-    X86Cpu *good = g_memdup2(cpu, sizeof(*cpu));
+    X86Cpu good = *cpu;
 
     cpu->cr0 |= CR0_EM;
     cpu->mode = (cpu->mode & ~MODE_SSE_ON) | MODE_FPU_OFF;
-    expect_fault(r, &in, "EM", sse || mmx ? EXC_UD : x87 || r->op == OP_FXSAVE || r->op == OP_FXRSTOR ? EXC_NM : -1);
-    *cpu = *good;
+    expect_fault(r, &in, "EM", sse || mmx ? EXC_UD : x87 || fx ? EXC_NM : -1);
+    *cpu = good;
     cpu->cr0 |= CR0_TS;
     cpu->mode |= MODE_FPU_OFF;
-    expect_fault(r, &in, "TS", sse || mmx || x87 || wait || r->op == OP_FXSAVE || r->op == OP_FXRSTOR ? EXC_NM : -1);
-    *cpu = *good;
+    expect_fault(r, &in, "TS", sse || mmx || x87 || wait || fx ? EXC_NM : -1);
+    *cpu = good;
     cpu->mode &= ~MODE_SSE_ON;
     expect_fault(r, &in, "OSFXSR clear", sse ? EXC_UD : -1);
-    *cpu = *good;
+    *cpu = good;
     cpu->fpu.fcw = 0x340;
     cpu->fpu.fsw = 0x8081;
-    expect_fault(r, &in, "a pending x87 exception", mmx || wait || (x87 && !(r->words & IN_NOWAIT)) ? EXC_MF : -1);
+    expect_fault(r, &in, "a pending x87 exception",
+                 mmx || wait || (x87 && !(r->words & IN_NOWAIT)) ? EXC_MF : -1);
     if (!in.mod3 && r->op != OP_FXRSTOR) {
-        *cpu = *good;
-        memory_faults = true;
+        *cpu = good;
+        fake_memory_faults = true;
         expect_fault(r, &in, "memory that faults", EXC_PF);
-        memory_faults = false;
+        fake_memory_faults = false;
     }
-    g_free(good);
 }
 
 static void test_fault_rules(void)
@@ -599,7 +444,7 @@ static void test_simd_exception_without_osxmmexcpt(void)
     X86Insn in;
 
     random_cpu(64);
-    g_assert_cmpint(x86_decode(&in, (const uint8_t[]){ 0xf3, 0x0f, 0x5e, 0xc1 }, 4, 64), ==, 4);     /* divss */
+    g_assert_cmpint(x86_decode(&in, (const uint8_t[]){ 0xf3, 0x0f, 0x5e, 0xc1 }, 4, 64), ==, 4);   /* divss */
     cpu->fpu.mxcsr = 0x1f80 & ~(1u << 9);
     cpu->fpu.v[0].q[0] = 0x3f800000;
     cpu->fpu.v[1].q[0] = 0;
@@ -670,12 +515,12 @@ static void test_mmx_aliases_x87(void)
 static void test_bit_counts_without_the_feature(void)
 {
     random_cpu(64);
-    bit_counts = false;
+    fake_feature = false;
     g_assert_cmpint(RUN(0xf3, 0x0f, 0xbc, 0xc8), ==, -1);
     g_assert_cmphex(cpu->regs[X86_RCX], ==, 0xb5f);
     g_assert_cmpint(RUN(0xf3, 0x0f, 0xbd, 0xd0), ==, -1);
     g_assert_cmphex(cpu->regs[X86_RDX], ==, 0xb54);
-    bit_counts = true;
+    fake_feature = true;
 }
 
 /* More forms than fit: the stubs start anew, and go on being right. */
@@ -709,13 +554,7 @@ static void test_stub_memory_is_bounded(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    rnd = g_rand_new_with_seed(20);
-    cpu = g_aligned_alloc0(1, sizeof(*cpu), 64);
-    cpu->tlb = g_aligned_alloc0(X86_TLB_SIZE, sizeof(X86TlbEntry), 64);
-    for (unsigned i = 0; i < X86_TLB_SIZE; i++) {
-        cpu->tlb[i].read = cpu->tlb[i].write = X86_TLB_NONE;
-    }
-    g_assert_true(x86_hostrun_new(cpu, NULL));
+    fake_cpu_new();
     g_test_add_func("/insn/hostrun/against-native", test_against_native);
     g_test_add_func("/insn/hostrun/fault-rules", test_fault_rules);
     g_test_add_func("/insn/hostrun/no-osxmmexcpt", test_simd_exception_without_osxmmexcpt);
@@ -724,9 +563,6 @@ int main(int argc, char **argv)
     g_test_add_func("/insn/hostrun/tzcnt-without-bmi1", test_bit_counts_without_the_feature);
     g_test_add_func("/insn/hostrun/stub-memory-is-bounded", test_stub_memory_is_bounded);
     int rc = g_test_run();
-    x86_hostrun_free(cpu);
-    g_aligned_free(cpu->tlb);
-    g_aligned_free(cpu);
-    g_rand_free(rnd);
+    fake_cpu_free();
     return rc;
 }

@@ -65,7 +65,8 @@ static void set_up(void)
     static const int traps[] = { SIGFPE, SIGSEGV, SIGBUS, SIGILL };
 
     area = mmap(NULL, sizeof(Area), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
-    code = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    code =
+        mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
     g_assert_true(area != MAP_FAILED && code != MAP_FAILED);
     for (unsigned i = 0; i < G_N_ELEMENTS(traps); i++) {
         sigaction(traps[i], &sa, NULL);

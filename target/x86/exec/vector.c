@@ -253,7 +253,8 @@ void exec_emms(X86Cpu *c, const X86Insn *in)
 
 /* MASKMOVQ, MASKMOVDQU: the bytes whose mask has its top bit set go to DS:rDI.  All of the range is
  * probed first, as a faulting store must leave no byte behind. */
-static void masked_store(X86Cpu *c, const X86Insn *in, const uint8_t *data, const uint8_t *mask, unsigned size)
+static void masked_store(X86Cpu *c, const X86Insn *in, const uint8_t *data, const uint8_t *mask,
+                         unsigned size)
 {
     uint64_t off = c->regs[X86_RDI] & ~0ull >> (64 - in->addrsize);
     uint64_t linear = x86_segmented(c, in->segment, off, size, true);
