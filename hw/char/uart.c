@@ -234,6 +234,12 @@ static bool send_byte(Uart *s)
     return true;
 }
 
+/* A byte may go now: a full back end does not hold up what loops back. */
+static bool can_send(const Uart *s)
+{
+    return s->tx.count && (!s->waiting || (s->mcr & MCR_LOOP));
+}
+
 static void show_transmitter(Uart *s)
 {
     if (s->tx.count) {
@@ -248,7 +254,7 @@ static void tx_due(void *opaque)
 {
     Uart *s = opaque;
 
-    if (s->tx.count && !s->waiting && send_byte(s) && s->tx.count) {
+    if (can_send(s) && send_byte(s) && s->tx.count) {
         timer_arm(&s->tx_timer, clock_now(s->clock) + char_ns(s));
     }
     show_transmitter(s);
@@ -258,11 +264,11 @@ static void tx_due(void *opaque)
 static void uart_transmit(Uart *s)
 {
     if (s->pace) {
-        if (s->tx.count && !s->waiting && !timer_armed(&s->tx_timer)) {
+        if (can_send(s) && !timer_armed(&s->tx_timer)) {
             timer_arm(&s->tx_timer, clock_now(s->clock) + char_ns(s));
         }
     } else {
-        while (s->tx.count && !s->waiting && send_byte(s)) {
+        while (can_send(s) && send_byte(s)) {
         }
     }
     show_transmitter(s);
@@ -329,6 +335,7 @@ static void write_mcr(Uart *s, uint8_t val)
 
     s->mcr = val & MCR_WRITABLE;
     update_modem(s);
+    uart_transmit(s);
     if (left_loop && s->chr) {
         chardev_room_changed(s->chr);
     }

@@ -4,7 +4,9 @@
 #include "harness.h"
 
 #include <string.h>
+#include <unistd.h>
 #include "hw/intc.h"
+#include "hw/pc.h"
 #include "util/error.h"
 
 static void isa_edge(void *opaque, int pin, bool level)
@@ -39,24 +41,36 @@ static void *resolve(void *opaque, PropKind kind, const char *id, GError **errp)
     return NULL;
 }
 
-Harness *harness_empty(void)
+/* What a bare machine and a board have in common: processors and a user. */
+static Harness *harness_base(void)
 {
     Harness *h = g_new0(Harness, 1);
-    GError *err = NULL;
 
     h->m = machine_new(clock_new_manual());
     machine_lock(h->m);
     h->m->resolve = resolve;
     h->m->resolve_opaque = h;
-    region_init_ram(&h->ram, "ram", HARNESS_RAM, &err);
-    g_assert_no_error(err);
-    region_map(&h->m->mem_root, 0, &h->ram, 0);
     for (unsigned i = 0; i < HARNESS_CPUS; i++) {
         vcpu_init(&h->vcpu[i], h->m, i);
         g_ptr_array_add(h->m->vcpus, &h->vcpu[i]);
     }
     h->input = input_new();
     machine_provide(h->m, "input", h->input);
+    h->chr.back = (CharBack *)&h->chr;
+    h->chr.output = g_string_new(NULL);
+    h->chr.input = g_byte_array_new();
+    h->chr.limit = 1 << 20;
+    return h;
+}
+
+Harness *harness_empty(void)
+{
+    Harness *h = harness_base();
+    GError *err = NULL;
+
+    region_init_ram(&h->ram, "ram", HARNESS_RAM, &err);
+    g_assert_no_error(err);
+    region_map(&h->m->mem_root, 0, &h->ram, 0);
     h->root.machine = h->m;
     h->root.id = (char *)"harness";
     isa_bus_init(&h->isa, &h->root, &h->m->io_root, &h->m->mem_root);
@@ -66,10 +80,52 @@ Harness *harness_empty(void)
     }
     pci_bus_init(&h->pci, &h->root, &h->m->io_root, &h->m->mem_root);
     pci_bus_set_irqs(&h->pci, &pci_ops, h);
-    h->chr.back = (CharBack *)&h->chr;
-    h->chr.output = g_string_new(NULL);
-    h->chr.input = g_byte_array_new();
-    h->chr.limit = 1 << 20;
+    return h;
+}
+
+/* A ROM image of so many KiB with nothing but its signature in it. */
+static char *empty_rom(unsigned kib, GError **errp)
+{
+    g_autofree uint8_t *image = g_malloc0(kib << 10);
+    char *path = NULL;
+    int fd = g_file_open_tmp("tinamou-rom-XXXXXX", &path, errp);
+
+    if (fd < 0) {
+        return NULL;
+    }
+    close(fd);
+    memcpy(image, "\x55\xaa", 2);
+    image[2] = (uint8_t)(kib * 2);
+    if (!g_file_set_contents(path, (const char *)image, kib << 10, errp)) {
+        g_clear_pointer(&path, g_free);
+    }
+    return path;
+}
+
+Harness *harness_board(GError **errp)
+{
+    g_autofree char *bios = empty_rom(64, errp), *vga_bios = bios ? empty_rom(32, errp) : NULL;
+    Harness *h = harness_base();
+    PcConfig cfg = {
+        .ram_size = 4 << 20, .cpus = HARNESS_CPUS, .bios = bios, .vga_bios = vga_bios, .acpi = true, .vga = "std",
+        .rtc_base = 951782399, .graphics = true, .serial = { h->chr.back },
+        .drives = { { .interface = PC_DRIVE_IDE, .index = 2, .cdrom = true, .boot_index = 0, .id = "cd0" },
+                    { .interface = PC_DRIVE_FLOPPY, .boot_index = 1, .id = "fd0" } },
+        .n_drives = 2,
+    };
+    bool ok = vga_bios && board_find("pc")->build(h->m, &cfg, errp);
+
+    if (bios) {
+        unlink(bios);
+    }
+    if (vga_bios) {
+        unlink(vga_bios);
+    }
+    if (!ok) {
+        harness_free(h);
+        return NULL;
+    }
+    machine_reset(h->m);
     return h;
 }
 

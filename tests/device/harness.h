@@ -53,6 +53,8 @@ Harness *harness_new(const char *cls, const char *props);
 Harness *harness_try(const char *cls, const char *props, GError **errp);
 /* Without a device: the test makes its own on h->isa, h->pci or without a bus. */
 Harness *harness_empty(void);
+/* The whole board "pc" instead, with 4 MiB, a firmware that does nothing and empty drives: dev is NULL. */
+Harness *harness_board(GError **errp);
 Device *harness_add(Harness *h, const char *cls, const char *props);
 /* The bus a class plugs into, its controller made if need be; NULL: none, or no way to make one. */
 Bus *harness_bus(Harness *h, const DeviceClass *cls, GError **errp);
