@@ -34,4 +34,7 @@ Device *ide_add_drive(Machine *m, unsigned index, bool cdrom, Block *block, int 
  * boot index (BOOT_INDEX_NONE: none given).  NULL when d is no IDE disk.  Freed by the caller. */
 char *ide_boot_path(const Device *d, uint32_t *boot_index);
 
+/* What the RTC's CMOS says of a drive (0 or 1) of an "isa-fdc", from its medium; empty: 4, 1.44 MB. */
+uint8_t floppy_cmos_type(const Device *fdc, unsigned drive);
+
 #endif
