@@ -156,6 +156,9 @@ static RunExit run_blocks(InterpVcpu *v, X86Cpu *c)
     Vcpu *vcpu = &c->vcpu;
 
     for (;;) {
+        if (G_UNLIKELY(v->left == 0)) {
+            return RUN_BUDGET;
+        }
         uint32_t requests = atomic_load_explicit(&vcpu->requests, memory_order_relaxed);
         if (G_UNLIKELY(requests)) {
             bool shutdown;
@@ -171,9 +174,6 @@ static RunExit run_blocks(InterpVcpu *v, X86Cpu *c)
         }
         if (G_UNLIKELY(vcpu->halted)) {
             return RUN_HALTED;
-        }
-        if (G_UNLIKELY(v->left == 0)) {
-            return RUN_BUDGET;
         }
         bool single = G_UNLIKELY(c->sti_shadow || v->left < BLOCK_INSNS);
         uint32_t key = c->mode | (single ? KEY_SINGLE : 0);
