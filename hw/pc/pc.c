@@ -17,7 +17,7 @@
 #include "util/error.h"
 #include "util/suggest.h"
 
-enum { MAX_CPUS = 64, FLOPPY_144M = 4, PIN_TIMER = 2 };
+enum { MAX_CPUS = 64, PIN_TIMER = 2 };
 static const uint64_t MIN_RAM = 1 << 20, MAX_RAM = 512ull << 30;
 
 /* ---- wires ---- */
@@ -195,12 +195,18 @@ static bool make_floppies(PcBoard *b, const PcConfig *cfg, GError **errp)
         if (d->interface == PC_DRIVE_FLOPPY && d->index < G_N_ELEMENTS(props)) {
             device_set_ptr(fdc, props[d->index], d->block);
             b->floppy_boot_index[d->index] = d->boot_index;
-            b->drive_types |= FLOPPY_144M << (d->index == 0 ? 4 : 0);
         }
     }
     if (!device_realize(fdc, &b->isa->bus, errp)) {
         device_free(fdc);
         return false;
+    }
+    for (unsigned i = 0; i < cfg->n_drives; i++) {
+        const PcDrive *d = &cfg->drives[i];
+
+        if (d->interface == PC_DRIVE_FLOPPY && d->index < G_N_ELEMENTS(props)) {
+            b->drive_types |= floppy_cmos_type(fdc, d->index) << (d->index == 0 ? 4 : 0);
+        }
     }
     return true;
 }
