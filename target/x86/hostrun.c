@@ -1,9 +1,10 @@
 /*
  * target/x86/hostrun.c - stubs that run one instruction of the host on the guest's values.
  *
- * Encodings follow the Intel SDM, volume 2.  In a stub the operand of ModRM.reg is XMM8, MM0 or R8,
- * that of ModRM.r/m XMM9, MM1, R9 or the memory at RDI, which holds the frame; nothing clashes with
- * the registers that instructions use implicitly.  Stubs lie in one memfd mapped twice, once
+ * Encodings follow the Intel SDM, volume 2.  In a stub RDI points to the memory operand, RSI and R11
+ * to the guest's registers that ModRM.reg and r/m name, R10 to the frame.  The operand of ModRM.reg
+ * is XMM8, MM0 or R8, that of r/m XMM9, MM1, R9 or [RDI]; nothing clashes with the registers that
+ * instructions use implicitly.  Stubs lie in one memfd mapped twice, once
  * writable and once executable.  When it is full it starts anew, so a guest cannot make it grow.
  *
  * Not modelled: VEX and EVEX forms.
@@ -36,8 +37,8 @@ static void emit(Emit *e, const char *bytes, size_t n)
     e->p += n;
 }
 
-/* An instruction whose memory operand is [rdi + offset]: `bytes` end with its ModRM byte. */
 #define EMIT(e, bytes) emit(e, bytes, sizeof(bytes) - 1)
+/* An instruction with the memory operand [r10 + offset]: `bytes` end with its ModRM byte. */
 #define EMIT_AT(e, bytes, member) (EMIT(e, bytes), emit_offset(e, AT(member)))
 
 static void emit_offset(Emit *e, uint32_t offset)
@@ -87,47 +88,46 @@ static void emit_instruction(Emit *e, const X86Insn *in, uint32_t use)
 
 static void emit_loads(Emit *e, uint32_t use)
 {
-    if (use & USE_MXCSR) {
-        EMIT_AT(e, "\x0f\xae\x9f", host_mxcsr);                 /* stmxcsr */
-        EMIT_AT(e, "\x0f\xae\x97", mxcsr);                      /* ldmxcsr */
-    }
+    EMIT(e, "\x49\x89\xca\x49\x89\xd3");                        /* mov r10, rcx; mov r11, rdx */
     if (use & USE_X87) {
-        EMIT_AT(e, "\xd9\xbf", host_fcw);                       /* fnstcw */
-        EMIT_AT(e, "\x0f\xae\x9f", fx.mxcsr);                   /* stmxcsr: FXRSTOR loads it again */
-        EMIT_AT(e, "\x48\x0f\xae\x8f", fx);                     /* fxrstor64 */
+        EMIT_AT(e, "\x41\xd9\xba", host_fcw);                   /* fnstcw */
+        EMIT_AT(e, "\x41\x0f\xae\x9a", fx.mxcsr);               /* stmxcsr: FXRSTOR loads it again */
+        EMIT_AT(e, "\x49\x0f\xae\x8a", fx);                     /* fxrstor64 */
     }
     if (use & USE_VREG) {
-        EMIT_AT(e, "\x44\x0f\x10\x87", vreg);                   /* movups xmm8 */
+        EMIT(e, "\x44\x0f\x10\x06");                            /* movups xmm8, [rsi] */
     }
     if (use & USE_VRM) {
-        EMIT_AT(e, "\x44\x0f\x10\x8f", vrm);                    /* movups xmm9 */
+        EMIT(e, "\x45\x0f\x10\x0b");                            /* movups xmm9, [r11] */
     }
     if (use & USE_XMM0) {
-        EMIT_AT(e, "\x0f\x10\x87", vxmm0);                      /* movups xmm0 */
+        EMIT_AT(e, "\x41\x0f\x10\x82", xmm0);                   /* movups xmm0 */
     }
     if (use & USE_PREG) {
-        EMIT_AT(e, "\x0f\x6f\x87", vreg);                       /* movq mm0 */
+        EMIT(e, "\x0f\x6f\x06");                                /* movq mm0, [rsi] */
     }
     if (use & USE_PRM) {
-        EMIT_AT(e, "\x0f\x6f\x8f", vrm);                        /* movq mm1 */
+        EMIT(e, "\x41\x0f\x6f\x0b");                            /* movq mm1, [r11] */
     }
     if (use & USE_GREG) {
-        EMIT_AT(e, "\x4c\x8b\x87", greg);                       /* mov r8 */
+        EMIT(e, "\x4c\x8b\x06");                                /* mov r8, [rsi] */
     }
-    if (use & USE_GRM) {
-        EMIT_AT(e, "\x4c\x8b\x8f", grm);                        /* mov r9 */
+    if (use & USE_GRM8) {
+        EMIT(e, "\x45\x0f\xb6\x0b");                            /* movzx r9d, byte [r11] */
+    } else if (use & USE_GRM) {
+        EMIT(e, "\x4d\x8b\x0b");                                /* mov r9, [r11] */
     }
     if (use & USE_EAX) {
-        EMIT_AT(e, "\x48\x8b\x87", rax);
+        EMIT_AT(e, "\x49\x8b\x82", rax);
     }
     if (use & USE_ECX) {
-        EMIT_AT(e, "\x48\x8b\x8f", rcx);
+        EMIT_AT(e, "\x49\x8b\x8a", rcx);
     }
     if (use & USE_EDX) {
-        EMIT_AT(e, "\x48\x8b\x97", rdx);
+        EMIT_AT(e, "\x49\x8b\x92", rdx);
     }
     if (use & USE_FLAGS_IN) {
-        EMIT_AT(e, "\xff\xb7", flags);                          /* push; popfq */
+        EMIT_AT(e, "\x41\xff\xb2", flags);                      /* push; popfq */
         EMIT(e, "\x9d");
     }
 }
@@ -136,40 +136,36 @@ static void emit_stores(Emit *e, uint32_t use)
 {
     if (use & USE_FLAGS_OUT) {
         EMIT(e, "\x9c");                                        /* pushfq; pop */
-        EMIT_AT(e, "\x8f\x87", flags);
+        EMIT_AT(e, "\x41\x8f\x82", flags);
     }
     if (use & PUT_VREG) {
-        EMIT_AT(e, "\x44\x0f\x11\x87", vreg);
+        EMIT(e, "\x44\x0f\x11\x06");
     }
     if (use & PUT_VRM) {
-        EMIT_AT(e, "\x44\x0f\x11\x8f", vrm);
+        EMIT(e, "\x45\x0f\x11\x0b");
     }
     if (use & PUT_XMM0) {
-        EMIT_AT(e, "\x0f\x11\x87", vxmm0);
+        EMIT_AT(e, "\x41\x0f\x11\x82", xmm0);
     }
     if (use & PUT_PREG) {
-        EMIT_AT(e, "\x0f\x7f\x87", vreg);
+        EMIT(e, "\x0f\x7f\x06");
     }
     if (use & PUT_PRM) {
-        EMIT_AT(e, "\x0f\x7f\x8f", vrm);
+        EMIT(e, "\x41\x0f\x7f\x0b");
     }
     if (use & PUT_GREG) {
-        EMIT_AT(e, "\x4c\x89\x87", greg);
+        EMIT(e, "\x4c\x89\x06");
     }
     if (use & PUT_GRM) {
-        EMIT_AT(e, "\x4c\x89\x8f", grm);
+        EMIT(e, "\x4d\x89\x0b");
     }
     if (use & PUT_ECX) {
-        EMIT_AT(e, "\x48\x89\x8f", rcx);
-    }
-    if (use & USE_MXCSR) {
-        EMIT_AT(e, "\x0f\xae\x9f", mxcsr);
-        EMIT_AT(e, "\x0f\xae\x97", host_mxcsr);
+        EMIT_AT(e, "\x49\x89\x8a", rcx);
     }
     if (use & USE_X87) {
-        EMIT_AT(e, "\x48\x0f\xae\x87", fx);                     /* fxsave64 */
+        EMIT_AT(e, "\x49\x0f\xae\x82", fx);                     /* fxsave64 */
         EMIT(e, "\xdb\xe3");                                    /* fninit: no exception left pending */
-        EMIT_AT(e, "\xd9\xaf", host_fcw);                       /* fldcw */
+        EMIT_AT(e, "\x41\xd9\xaa", host_fcw);                   /* fldcw */
     } else if (use & (USE_PREG | USE_PRM)) {
         EMIT(e, "\x0f\x77");                                    /* emms */
     }
@@ -250,7 +246,7 @@ static void make_form(X86HostRun *h, HostForm *form, const X86Insn *in)
     emit_loads(&e, form->use);
     emit_instruction(&e, in, form->use);
     emit_stores(&e, form->use);
-    form->run = (void (*)(HostFrame *))(uintptr_t)(h->rx + h->used);
+    form->run = (HostStub *)(uintptr_t)(h->rx + h->used);
     h->used = ((size_t)(e.p - h->rw) + 15) & ~(size_t)15;
     h->count++;
 }

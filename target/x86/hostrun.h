@@ -2,9 +2,9 @@
  * target/x86/hostrun.h - the host's own instructions as semantics of the guest's.
  *
  * A `host` row of insn.tab only computes.  For each form met (opcode, prefixes, immediate, operand
- * kinds) one stub is emitted that loads operands from a frame, runs the instruction with its
- * operands renamed, and stores the results to the frame.  exec/vector.c and exec/fpu.c fill the
- * frame and apply what comes out.  Belongs to one vCPU's thread.
+ * kinds) one stub is emitted that loads the operands, runs the instruction with its operands renamed,
+ * and stores the results.  exec/vector.c and exec/fpu.c call it; MXCSR is the caller's business where
+ * a form says USE_MXCSR.  Belongs to one vCPU's thread.
  */
 #ifndef TARGET_X86_HOSTRUN_PRIVATE_H
 #define TARGET_X86_HOSTRUN_PRIVATE_H
@@ -25,15 +25,20 @@ typedef struct FxImage {
 } FxImage;
 _Static_assert(sizeof(FxImage) == 512, "FXSAVE image");
 
+/* What a stub uses beside the operands that ModRM names. */
 typedef struct HostFrame {
-    _Alignas(64) uint8_t mem[64];       /* the memory operand: offset 0, where stubs expect it */
-    X86Vector vreg, vrm, vxmm0;         /* operands by ModRM reg and r/m (XMM or MMX), implicit XMM0 */
-    uint64_t greg, grm, rax, rcx, rdx;
+    X86Vector xmm0;                     /* implicit operands */
+    uint64_t rax, rcx, rdx;
     uint64_t flags;
-    uint32_t mxcsr, host_mxcsr;
     uint16_t host_fcw;
     _Alignas(16) FxImage fx;            /* x87 rows */
+    /* For the callers: operands that are not to be touched in place */
+    _Alignas(64) uint8_t mem[64];
+    X86Vector reg;
 } HostFrame;
+
+/* The memory operand; where the registers are that ModRM.reg and r/m name; the rest. */
+typedef void HostStub(void *mem, void *reg, void *rm, HostFrame *f);
 
 /* What a form needs: made once, with its stub. */
 enum { USE_VREG = 1 << 0, USE_VRM = 1 << 1, USE_XMM0 = 1 << 2, USE_PREG = 1 << 3, USE_PRM = 1 << 4,
@@ -42,11 +47,12 @@ enum { USE_VREG = 1 << 0, USE_VRM = 1 << 1, USE_XMM0 = 1 << 2, USE_PREG = 1 << 3
        USE_FLAGS_OUT = 1 << 14, USE_MXCSR = 1 << 15, USE_X87 = 1 << 16,
        /* and where the result is, besides memory and flags */
        PUT_VREG = 1 << 20, PUT_VRM = 1 << 21, PUT_PREG = 1 << 22, PUT_PRM = 1 << 23, PUT_GREG = 1 << 24,
-       PUT_GRM = 1 << 25, PUT_XMM0 = 1 << 26, PUT_ECX = 1 << 27 };
+       PUT_GRM = 1 << 25, PUT_XMM0 = 1 << 26, PUT_ECX = 1 << 27,
+       USE_IMPLICIT = USE_XMM0 | USE_EAX | USE_ECX | USE_EDX | USE_FLAGS_IN | USE_FLAGS_OUT };
 
 typedef struct HostForm {
     uint64_t key;
-    void (*run)(HostFrame *f);
+    HostStub *run;
     uint32_t use;                       /* USE_*, PUT_* */
     uint8_t mem_size;                   /* bytes of the memory operand */
 } HostForm;

@@ -76,12 +76,16 @@ bool x86_feature(const X86Cpu *c, X86Feature feature) { return fake_feature; }
 void exec_bsf(X86Cpu *c, const X86Insn *in) { c->regs[in->reg] = 0xb5f; }
 void exec_bsr(X86Cpu *c, const X86Insn *in) { c->regs[in->reg] = 0xb54; }
 
+void x86_exec_stop(X86Cpu *c, const X86Insn *in) { }
+
 int fake_cpu_run(X86Insn *in, X86ExecFn *fn)
 {
+    X86Insn run[2] = { *in, { .exec = x86_exec_stop } };        /* handlers go on with the next */
+
     cpu->regs[X86_RIP] = 0x1000 + in->len;
     raised = -1;
     if (!setjmp(unwind)) {
-        fn(cpu, in);
+        fn(cpu, run);
     }
     return raised;
 }

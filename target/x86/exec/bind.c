@@ -112,6 +112,9 @@ X86ExecFn *x86_bind(const X86Cpu *c, const X86Insn *in)
     if ((words & IN_CPL0) && (c->mode & MODE_CPL)) {
         return not_privileged;
     }
+    if (words & IN_HOST) {
+        return handlers[in->row->op];
+    }
     X86ExecFn *fn = in->lock ? NULL : by_form(c, in);
     return fn ? fn : then_next;
 }

@@ -10,6 +10,7 @@
  * Not modelled: FERR# and IRQ 13: with CR0.NE clear a pending exception is ignored, as with IGNNE#
  * held active.
  */
+#include "form.h"
 #include "fpu.h"
 #include "gen/x86-exec.h"
 #include "target/x86/alu.h"
@@ -100,7 +101,7 @@ void exec_host_x87(X86Cpu *c, const X86Insn *in)
     }
     fill_image(&c->fpu, &f->fx);
     f->flags = cc_to_flags(c->cc) | FL_1;
-    form->run(f);
+    form->run(f->mem, NULL, NULL, f);
     if ((form->use & USE_STORE) && stored(f, c->fpu.fcw)) {
         fpu_store(c, linear, f->mem, form->mem_size);
     }
@@ -111,6 +112,7 @@ void exec_host_x87(X86Cpu *c, const X86Insn *in)
     if (in->row->flags_written) {
         c->cc = cc_from_flags(f->flags);
     }
+    x86_next(c, in);
 }
 
 /* ---- control instructions ---- */

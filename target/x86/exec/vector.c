@@ -7,6 +7,8 @@
  * Not modelled: beside an unmasked underflow PE is that of the masked result; DPPS and DPPD report
  * the flags of all their steps when one of them faults.
  */
+#include <xmmintrin.h>
+#include "form.h"
 #include "fpu.h"
 #include "gen/x86-exec.h"
 #include "target/x86/alu.h"
@@ -39,37 +41,24 @@ void fpu_enter_mmx(X86Fpu *f)
     f->ftw = 0xff;
 }
 
-/* Legacy forms leave everything above bit 127 alone. */
-static void copy_xmm(X86Vector *to, const X86Vector *from)
+/* Where the register is that ModRM.reg, or r/m, names; the kinds exclude each other. */
+static void *reg_operand(X86Cpu *c, const X86Insn *in, uint32_t use)
 {
-    to->q[0] = from->q[0];
-    to->q[1] = from->q[1];
+    return use & USE_VREG ? (void *)&c->fpu.v[in->reg]
+         : use & USE_PREG ? (void *)&c->fpu.st[in->reg & 7].mantissa : (void *)&c->regs[in->reg];
 }
 
-static void fill_registers(X86Cpu *c, const X86Insn *in, HostFrame *f, uint32_t use)
+static void *rm_operand(X86Cpu *c, const X86Insn *in, uint32_t use)
 {
-    if (use & USE_VREG) {
-        copy_xmm(&f->vreg, &c->fpu.v[in->reg]);
-    }
-    if (use & USE_VRM) {
-        copy_xmm(&f->vrm, &c->fpu.v[in->rm]);
-    }
+    return use & USE_VRM ? (void *)&c->fpu.v[in->rm]
+         : use & USE_PRM ? (void *)&c->fpu.st[in->rm & 7].mantissa
+         : use & USE_GRM8 ? (void *)((uint8_t *)c->regs + in->rm8) : (void *)&c->regs[in->rm];
+}
+
+static void fill_implicit(X86Cpu *c, HostFrame *f, uint32_t use)
+{
     if (use & USE_XMM0) {
-        copy_xmm(&f->vxmm0, &c->fpu.v[0]);
-    }
-    if (use & USE_PREG) {
-        f->vreg.q[0] = c->fpu.st[in->reg & 7].mantissa;
-    }
-    if (use & USE_PRM) {
-        f->vrm.q[0] = c->fpu.st[in->rm & 7].mantissa;
-    }
-    if (use & USE_GREG) {
-        f->greg = c->regs[in->reg];
-    }
-    if (use & USE_GRM8) {
-        f->grm = ((const uint8_t *)c->regs)[in->rm8];
-    } else if (use & USE_GRM) {
-        f->grm = c->regs[in->rm];
+        f->xmm0 = c->fpu.v[0];
     }
     if (use & (USE_EAX | USE_ECX | USE_EDX)) {
         f->rax = c->regs[X86_RAX];
@@ -81,12 +70,6 @@ static void fill_registers(X86Cpu *c, const X86Insn *in, HostFrame *f, uint32_t 
     }
 }
 
-static void put_mmx(X86Float *to, uint64_t value)
-{
-    to->mantissa = value;
-    to->exponent = 0xffff;
-}
-
 static void put_flags(X86Cpu *c, const X86Row *row, uint64_t flags)
 {
     uint32_t written = row->flags_written | row->flags_undefined;
@@ -94,31 +77,19 @@ static void put_flags(X86Cpu *c, const X86Row *row, uint64_t flags)
     c->cc = cc_from_flags((cc_to_flags(c->cc) & ~written) | (flags & written));
 }
 
-static void put_registers(X86Cpu *c, const X86Insn *in, const HostFrame *f, uint32_t use)
+static void put_implicit(X86Cpu *c, const X86Insn *in, const HostFrame *f, uint32_t use)
 {
     if (use & (USE_PREG | USE_PRM)) {
         fpu_enter_mmx(&c->fpu);
     }
-    if (use & PUT_VREG) {
-        copy_xmm(&c->fpu.v[in->reg], &f->vreg);
-    }
-    if (use & PUT_VRM) {
-        copy_xmm(&c->fpu.v[in->rm], &f->vrm);
-    }
-    if (use & PUT_XMM0) {
-        copy_xmm(&c->fpu.v[0], &f->vxmm0);
-    }
     if (use & PUT_PREG) {
-        put_mmx(&c->fpu.st[in->reg & 7], f->vreg.q[0]);
+        c->fpu.st[in->reg & 7].exponent = 0xffff;
     }
     if (use & PUT_PRM) {
-        put_mmx(&c->fpu.st[in->rm & 7], f->vrm.q[0]);
+        c->fpu.st[in->rm & 7].exponent = 0xffff;
     }
-    if (use & PUT_GREG) {
-        c->regs[in->reg] = f->greg;
-    }
-    if (use & PUT_GRM) {
-        c->regs[in->rm] = f->grm;
+    if (use & PUT_XMM0) {
+        c->fpu.v[0] = f->xmm0;
     }
     if (use & PUT_ECX) {
         c->regs[X86_RCX] = f->rcx;
@@ -151,23 +122,40 @@ static bool has_tiny_result(const X86Insn *in, const X86Vector *v)
     return false;
 }
 
+/* Run with this MXCSR; returns its flags. */
+static uint32_t run_with_mxcsr(const HostForm *form, void *mem, void *reg, void *rm, HostFrame *f,
+                               uint32_t mxcsr)
+{
+    uint32_t host = _mm_getcsr();
+
+    _mm_setcsr(mxcsr);
+    form->run(mem, reg, rm, f);
+    mxcsr = _mm_getcsr();
+    _mm_setcsr(host);
+    return mxcsr & MXCSR_FLAGS;
+}
+
 /*
- * Some SIMD exception is not masked: run with all masked to see what comes, and deliver it before
- * anything has changed but MXCSR's flags.  Exceptions found before computing (IE, DE, ZE) come
+ * Some SIMD exception is not masked: run on copies with all masked to see what comes, and deliver it
+ * before anything has changed but MXCSR's flags.  Exceptions found before computing (IE, DE, ZE) come
  * first; where one of them is unmasked nothing is computed, and no OE, UE or PE reported.
  */
-static void run_unmasked(X86Cpu *c, const X86Insn *in, const HostForm *form, HostFrame *f)
+static void run_unmasked(X86Cpu *c, const X86Insn *in, const HostForm *form, void *mem)
 {
     enum { BEFORE = FSW_IE | FSW_DE | FSW_ZE };
-    uint32_t mxcsr = c->fpu.mxcsr, unmasked = ~(mxcsr & MXCSR_MASKS) >> 7 & MXCSR_FLAGS, raised;
+    HostFrame *f = hostrun_frame(c->hostrun);
+    uint32_t use = form->use, mxcsr = c->fpu.mxcsr, raised;
+    uint32_t unmasked = ~(mxcsr & MXCSR_MASKS) >> 7 & MXCSR_FLAGS;
+    uint32_t with = (mxcsr & ~MXCSR_FLAGS) | MXCSR_MASKS;
+    void *reg = reg_operand(c, in, use);
+    size_t reg_size = use & USE_VREG ? 16 : 8;
 
-    f->mxcsr = (mxcsr & ~MXCSR_FLAGS) | MXCSR_MASKS;
+    memcpy(&f->reg, reg, reg_size);
     if (!(mxcsr & MXCSR_UM)) {
-        f->mxcsr &= ~MXCSR_FTZ;         /* flush to zero works on masked underflow only */
+        with &= ~(uint32_t)MXCSR_FTZ;   /* flush to zero works on masked underflow only */
     }
-    form->run(f);
-    raised = f->mxcsr & MXCSR_FLAGS;
-    if (!(mxcsr & MXCSR_UM) && has_tiny_result(in, &f->vreg)) {
+    raised = run_with_mxcsr(form, mem, &f->reg, rm_operand(c, in, use), f, with);
+    if (!(mxcsr & MXCSR_UM) && has_tiny_result(in, &f->reg)) {
         raised |= FSW_UE;
     }
     if (raised & unmasked & BEFORE) {
@@ -175,54 +163,97 @@ static void run_unmasked(X86Cpu *c, const X86Insn *in, const HostForm *form, Hos
     }
     c->fpu.mxcsr |= raised;
     if (raised & unmasked) {
-        if (form->use & (USE_PREG | USE_PRM)) {
+        if (use & (USE_PREG | USE_PRM)) {
             fpu_enter_mmx(&c->fpu);     /* as silicon does, although the instruction is not done */
         }
         x86_raise(c, c->cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD);
     }
+    memcpy(reg, &f->reg, reg_size);     /* where the result is, in all of these rows */
 }
 
-static void run(X86Cpu *c, const X86Insn *in, const HostForm *form, HostFrame *f)
+/*
+ * Nothing in the emulator looks at the flags of the host's MXCSR.  So when its control bits are the
+ * guest's, which is the rule, the instruction runs as things are; only flags that the guest has
+ * not set must not be set before.  Changing MXCSR costs more than most instructions.
+ */
+static void run_masked(X86Cpu *c, const X86Insn *in, const HostForm *form, void *mem)
 {
-    if (!(form->use & USE_MXCSR)) {
-        form->run(f);
-    } else if ((c->fpu.mxcsr & MXCSR_MASKS) == MXCSR_MASKS) {
-        f->mxcsr = c->fpu.mxcsr;
-        form->run(f);
-        c->fpu.mxcsr = f->mxcsr;
-    } else {
-        run_unmasked(c, in, form, f);
+    HostFrame *f = hostrun_frame(c->hostrun);
+    uint32_t guest = c->fpu.mxcsr, host = _mm_getcsr();
+    void *reg = reg_operand(c, in, form->use), *rm = rm_operand(c, in, form->use);
+
+    if ((guest ^ host) & ~(uint32_t)MXCSR_FLAGS) {
+        c->fpu.mxcsr |= run_with_mxcsr(form, mem, reg, rm, f, guest);
+        return;
     }
+    if (host & ~guest & MXCSR_FLAGS) {
+        _mm_setcsr(guest);
+    }
+    form->run(mem, reg, rm, f);
+    c->fpu.mxcsr |= _mm_getcsr() & MXCSR_FLAGS;
+}
+
+static void run(X86Cpu *c, const X86Insn *in, const HostForm *form, void *mem)
+{
+    uint32_t use = form->use;
+
+    if (!(use & USE_MXCSR)) {
+        form->run(mem, reg_operand(c, in, use), rm_operand(c, in, use), hostrun_frame(c->hostrun));
+    } else if ((c->fpu.mxcsr & MXCSR_MASKS) == MXCSR_MASKS) {
+        run_masked(c, in, form, mem);
+    } else {
+        run_unmasked(c, in, form, mem);
+    }
+}
+
+/* The memory operand in place where the TLB has it, else in the frame. */
+static void *memory_operand(X86Cpu *c, const X86Insn *in, const HostForm *form, uint64_t *linear)
+{
+    HostFrame *f = hostrun_frame(c->hostrun);
+    bool store = form->use & USE_STORE;
+
+    *linear = x86_operand(c, in, form->mem_size, store);
+    if ((in->row->words & IN_ALIGN) && (*linear & 15)) {
+        x86_raise_error(c, EXC_GP, 0);
+    }
+    const X86TlbEntry *e = x86_tlb_entry(c, *linear);
+    if (G_LIKELY(((*linear + form->mem_size - 1) & X86_PAGE_MASK) == (store ? e->write : e->read))) {
+        return (void *)(*linear + e->addend);
+    }
+    if (!store) {
+        x86_ld_bytes(c, *linear, f->mem, form->mem_size);
+    }
+    return f->mem;
 }
 
 void exec_host(X86Cpu *c, const X86Insn *in)
 {
     const HostForm *form = hostrun_form(c->hostrun, in);
     HostFrame *f = hostrun_frame(c->hostrun);
-    uint32_t use = form->use, words = in->row->words;
+    uint32_t use = form->use;
+    void *mem = NULL;
     uint64_t linear = 0;
 
-    if (words & IN_SSE) {
+    if (in->row->words & IN_SSE) {
         fpu_check_sse(c);
     }
     if (use & (USE_PREG | USE_PRM)) {
         fpu_check_mmx(c);
     }
-    if (use & (USE_LOAD | USE_STORE)) {
-        linear = x86_operand(c, in, form->mem_size, use & USE_STORE);
-        if ((words & IN_ALIGN) && (linear & 15)) {
-            x86_raise_error(c, EXC_GP, 0);
-        }
-        if (use & USE_LOAD) {
-            fpu_load(c, linear, f->mem, form->mem_size);
-        }
+    if (form->mem_size) {
+        mem = memory_operand(c, in, form, &linear);
     }
-    fill_registers(c, in, f, use);
-    run(c, in, form, f);
-    if (use & USE_STORE) {
-        fpu_store(c, linear, f->mem, form->mem_size);
+    if (use & USE_IMPLICIT) {
+        fill_implicit(c, f, use);
     }
-    put_registers(c, in, f, use);
+    run(c, in, form, mem);
+    if ((use & USE_STORE) && mem == f->mem) {
+        x86_st_bytes(c, linear, mem, form->mem_size);
+    }
+    if (use & (USE_IMPLICIT | USE_PREG | USE_PRM)) {
+        put_implicit(c, in, f, use);
+    }
+    x86_next(c, in);
 }
 
 /* On processors without them, the F3 of TZCNT and LZCNT is a REP that BSF and BSR ignore. */
