@@ -56,8 +56,10 @@ static void put_zeros(GByteArray *a, guint n)
 {
     guint at = a->len;
 
-    g_byte_array_set_size(a, at + n);
-    memset(a->data + at, 0, n);
+    if (n) {                /* nothing at the start of an empty array has no address */
+        g_byte_array_set_size(a, at + n);
+        memset(a->data + at, 0, n);
+    }
 }
 
 static void align(GByteArray *a, guint to)
