@@ -29,6 +29,7 @@ typedef struct Pit {
     IrqWire irq;
     Timer edge;                         /* the next change of OUT 0 */
     int64_t last_edge;                  /* tick of the last one that the timer saw */
+    bool level;                         /* of the wire: behind OUT 0 while edges fall together */
 } Pit;
 
 static int64_t tick_now(const Pit *s)
@@ -44,18 +45,29 @@ static int64_t tick_ns(int64_t tick)
     return (int64_t)(muldiv64(ns, TICK_HZ, NS_PER_S) < (uint64_t)tick ? ns + 1 : ns);
 }
 
-/* Put OUT 0 on the wire and be there when it changes next. */
-static void pit_update(Pit *s)
+static void drive_irq(Pit *s, bool level)
 {
-    int64_t now = tick_now(s), next;
+    s->level = level;
+    irq_set(&s->irq, level);
+}
 
-    irq_set(&s->irq, pit_channel_out(&s->channel[0], now));
-    next = pit_channel_next_edge(&s->channel[0], now);
+/* Be there when OUT 0 changes next. */
+static void arm_edge(Pit *s)
+{
+    int64_t next = pit_channel_next_edge(&s->channel[0], tick_now(s));
+
     if (next < 0) {
         timer_cancel(&s->edge);
     } else {
         timer_arm(&s->edge, tick_ns(MAX(next, s->last_edge + MIN_EDGE_TICKS)));
     }
+}
+
+/* Put OUT 0 on the wire, as it is now. */
+static void pit_update(Pit *s)
+{
+    drive_irq(s, pit_channel_out(&s->channel[0], tick_now(s)));
+    arm_edge(s);
 }
 
 static void edge_due(void *opaque)
@@ -66,7 +78,7 @@ static void edge_due(void *opaque)
     s->last_edge = tick_now(s);
     /* A whole pulse has passed: one tick low in mode 2, or periods too short to follow. */
     if (pit_channel_mode(c) == 2 || (pit_channel_mode(c) == 3 && c->n < 2 * MIN_EDGE_TICKS)) {
-        irq_set(&s->irq, false);
+        drive_irq(s, false);
     }
     pit_update(s);
 }
@@ -180,12 +192,16 @@ static void pit_reset(Device *d)
     }
     s->port_b = 0;
     s->last_edge = 0;
+    s->level = true;                    /* OUT of mode 3 without a count */
     timer_cancel(&s->edge);
 }
 
 static void pit_settle(Device *d)
 {
-    pit_update((Pit *)d);
+    Pit *s = (Pit *)d;
+
+    irq_set(&s->irq, s->level);
+    arm_edge(s);
 }
 
 static void pit_info(Device *d, GString *out)
@@ -202,6 +218,16 @@ static void pit_info(Device *d, GString *out)
                                c->running ? "" : " stopped");
     }
     g_string_append_printf(out, "port 61: %02x%s\n", s->port_b, s->port_b & PORT_B_SPEAKER ? " speaker on" : "");
+}
+
+/* Counts that have taken over since anyone looked: settled before the state is told. */
+static void pit_before_save(void *obj)
+{
+    Pit *s = obj;
+
+    for (unsigned i = 0; i < 3; i++) {
+        pit_channel_out(&s->channel[i], tick_now(s));
+    }
 }
 
 static bool pit_after_load(void *obj, GError **errp)
@@ -223,11 +249,12 @@ static const StateField pit_fields[] = {
     STATE_U(Pit, port_b),
     STATE_NOT(Pit, irq, "wire, driven by settle"),
     STATE_NOT(Pit, edge, "armed by settle from the counter's state"),
-    STATE_U(Pit, last_edge),
+    STATE_U(Pit, last_edge), STATE_U(Pit, level),
     STATE_DONE,
 };
 static const StateTable pit_state = {
-    .name = "i8254", .version = 1, .fields = pit_fields, .after_load = pit_after_load,
+    .name = "i8254", .version = 1, .fields = pit_fields, .before_save = pit_before_save,
+    .after_load = pit_after_load,
 };
 
 const DeviceClass i8254_class = {

@@ -113,8 +113,8 @@ static void registers_from_clock(Rtc *s)
     s->cmos[REG_DAY_OF_WEEK] = encode(s, tm.tm_wday + 1);
     s->cmos[REG_DAY] = encode(s, tm.tm_mday);
     s->cmos[REG_MONTH] = encode(s, tm.tm_mon + 1);
-    s->cmos[REG_YEAR] = encode(s, tm.tm_year % 100);
-    s->cmos[REG_CENTURY] = encode(s, tm.tm_year / 100 + 19);
+    s->cmos[REG_YEAR] = encode(s, (tm.tm_year + 1900) % 100);
+    s->cmos[REG_CENTURY] = encode(s, (tm.tm_year + 1900) / 100);
 }
 
 /* Let the clock go on from what the registers say. */
