@@ -1,7 +1,8 @@
 /*
  * The floppy controller and its drives, as the files of this folder share them.
  *
- *     fdc.c            registers, phases of a command, resets, seeks, the small commands
+ *     fdc.c            registers, phases of a command, resets
+ *     fdc-commands.c   the table of commands; seeks and the small ones
  *     fdc-transfer.c   commands that move data: read, write, verify, format, read ID
  *     floppy.c         drives and media: formats by size, disk change, what the user inserts
  */
@@ -86,10 +87,16 @@ typedef struct Fdc {
 
 /* fdc.c */
 void fdc_update_irq(Fdc *f);
+void fdc_set_interrupt(Fdc *f, bool on);
+void fdc_await_command(Fdc *f);
 void fdc_result(Fdc *f, unsigned len, bool interrupt);
 static inline unsigned fdc_unit(const Fdc *f) { return f->fifo[1] & 3; }
 static inline Floppy *fdc_floppy(Fdc *f, unsigned unit) { return unit < FLOPPY_DRIVES ? &f->floppy[unit] : NULL; }
+
+/* fdc-commands.c */
+void fdc_write_command(Fdc *f, uint8_t val);    /* a byte in the command phase */
 void fdc_execute(Fdc *f);                       /* the command in fifo[]; waits for a request that was reset */
+void fdc_seek_done(Fdc *f, unsigned unit);
 void fdc_move_head(Fdc *f, unsigned unit, uint8_t cylinder);
 
 /* fdc-transfer.c: FDC_EXECUTE begins, for the command in fifo[] */
