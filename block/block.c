@@ -228,7 +228,8 @@ void block_info(const Block *b, GString *out)
 {
     g_string_append_printf(out, "%s (%s%s%s), %" PRIu64 " bytes", b->path ? b->path : "(no file)",
                            b->snapshot ? "raw under " : "", b->drv->name,
-                           b->readonly ? ", read-only" : b->snapshot ? ", writes are temporary" : "", b->size);
+                           b->readonly ? ", read-only" : b->snapshot ? ", writes are temporary" : "",
+                           b->size);
     g_string_append_printf(out, ", %" PRIu64 " reads, %" PRIu64 " writes", b->reads, b->writes);
     if (b->errors) {
         g_string_append_printf(out, ", %" PRIu64 " failed", b->errors);

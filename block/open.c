@@ -43,7 +43,8 @@ const char *block_foreign_format(const uint8_t *head, size_t len)
 }
 
 /* ECMA-119 section 8.4: the primary volume descriptor, in sector 16, says how long the volume is. */
-static bool iso_is_complete(const BlockDriver *drv, void *disk, uint64_t size, const char *path, GError **errp)
+static bool iso_is_complete(const BlockDriver *drv, void *disk, uint64_t size, const char *path,
+                            GError **errp)
 {
     /* Some writers count the run-out blocks of a track that the file does not have. */
     enum { SECTOR = 2048, DESCRIPTOR = 16 * SECTOR, RUN_OUT = 300 };
@@ -55,8 +56,11 @@ static bool iso_is_complete(const BlockDriver *drv, void *disk, uint64_t size, c
     }
     uint64_t expected = (uint64_t)ld32le(pvd + 80) * SECTOR;
     if (expected > size + RUN_OUT * SECTOR) {
-        error_set(errp, "CD image '%s' is truncated: it says it has %" G_GUINT64_FORMAT " bytes, the file has %"
-                  G_GUINT64_FORMAT "; get it again, or give format=raw to use what is there", path, expected, size);
+        error_set(errp,
+                  "CD image '%s' is truncated: it says it has %" G_GUINT64_FORMAT
+                  " bytes, the file has %" G_GUINT64_FORMAT
+                  "; get it again, or give format=raw to use what is there",
+                  path, expected, size);
         return false;
     }
     return true;
@@ -85,7 +89,8 @@ static const BlockDriver *find_driver(const char *format, GError **errp)
 }
 
 /* What the first bytes say, when the user did not: an error if it is nothing we can read. */
-static bool accept_guess(const BlockDriver *drv, void *disk, uint64_t size, const BlockOptions *o, GError **errp)
+static bool accept_guess(const BlockDriver *drv, void *disk, uint64_t size, const BlockOptions *o,
+                         GError **errp)
 {
     uint8_t head[BLOCK_HEAD];
     size_t len = MIN(size, sizeof(head));

@@ -182,7 +182,8 @@ static int temporary_file(GError **errp)
         }
     }
     if (fd < 0) {
-        error_set_errno(errp, errno, "no temporary file for -snapshot in '%s' (TMPDIR chooses another place)", dir);
+        error_set_errno(errp, errno, "no temporary file for -snapshot in '%s' (TMPDIR chooses another place)",
+                        dir);
     }
     return fd;
 }

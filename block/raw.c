@@ -95,7 +95,8 @@ static bool find_size(RawDisk *d, const char *path, GError **errp)
         return false;
     }
     if (bytes == 0) {
-        error_set(errp, "image '%s' is empty (0 bytes); make a blank disk with `truncate -s 8G %s`", path, path);
+        error_set(errp, "image '%s' is empty (0 bytes); make a blank disk with `truncate -s 8G %s`", path,
+                  path);
         return false;
     }
     d->end = bytes;

@@ -12,8 +12,11 @@
 
 #include "util/log.h"
 
-enum { CHUNK_SECTORS = IDE_BUFFER / ATA_SECTOR, POWER_ACTIVE = 0xff, POWER_IDLE = 0x80, POWER_STANDBY = 0x00 };
-enum { X_WRITE = 1 << 0, X_EXT = 1 << 1, X_DMA = 1 << 2, X_MULTIPLE = 1 << 3, X_VERIFY = 1 << 4, X_FUA = 1 << 5 };
+enum { CHUNK_SECTORS = IDE_BUFFER / ATA_SECTOR };
+enum { POWER_ACTIVE = 0xff, POWER_IDLE = 0x80, POWER_STANDBY = 0x00 };  /* what CHECK POWER MODE answers */
+enum {                              /* kinds of transfer command */
+    X_WRITE = 1 << 0, X_EXT = 1 << 1, X_DMA = 1 << 2, X_MULTIPLE = 1 << 3, X_VERIFY = 1 << 4, X_FUA = 1 << 5,
+};
 
 /* ---- addresses ---- */
 
@@ -77,7 +80,8 @@ static void set_address(IdeDrive *d, uint64_t lba)
     d->channel->device = (d->channel->device & ~DEVICE_HEAD) | (track % a->heads & DEVICE_HEAD);
 }
 
-/* Heads and sectors of a track as disks of this size have them; IDENTIFY names at most 16383 cylinders (ATA-5 8.12.9). */
+/* Heads and sectors of a track as disks of this size have them; IDENTIFY names at most 16383 cylinders
+ * (ATA-5 8.12.9). */
 void ata_geometry(uint64_t sectors, AtaDisk *a)
 {
     a->heads = 16;

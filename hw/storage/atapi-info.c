@@ -9,7 +9,8 @@
 
 #include "util/bits.h"
 
-enum { LEAD_OUT = 0xaa, MEDIUM_DATA_CD = 0x01, MEDIUM_NONE = 0x70, PROFILE_CD_ROM = 0x08, PROFILE_DVD_ROM = 0x10 };
+enum { LEAD_OUT = 0xaa, MEDIUM_DATA_CD = 0x01, MEDIUM_NONE = 0x70 };
+enum { PROFILE_CD_ROM = 0x08, PROFILE_DVD_ROM = 0x10 };
 /* More than any CD has (99 minutes): a DVD. */
 enum { CD_BLOCKS_MAX = 99 * 60 * 75 };
 
@@ -344,16 +345,18 @@ void atapi_get_configuration(IdeDrive *d)
     static const uint8_t random_read[] = { 0, 0x10, 1, 8, 0, 0, CD_SECTOR >> 8, 0, 0, 1, 0, 0 };
     static const uint8_t cd_read[] = { 0, 0x1e, 5, 0 };
     static const uint8_t dvd_read[] = { 0, 0x1f, 1, 0 };
-    static const struct { const uint8_t *bytes, len; uint8_t profile; } features[] = {
-        { profile_list, sizeof(profile_list), 0 }, { core, sizeof(core), 0 }, { removable, sizeof(removable), 0 },
-        { random_read, sizeof(random_read), 1 }, { cd_read, sizeof(cd_read), PROFILE_CD_ROM },
-        { dvd_read, sizeof(dvd_read), PROFILE_DVD_ROM },
+    static const struct { const uint8_t *bytes, len, profile; } features[] = {
+        { profile_list, sizeof(profile_list), 0 },    { core, sizeof(core), 0 },
+        { removable, sizeof(removable), 0 },          { random_read, sizeof(random_read), 1 },
+        { cd_read, sizeof(cd_read), PROFILE_CD_ROM }, { dvd_read, sizeof(dvd_read), PROFILE_DVD_ROM },
     };
     const uint8_t *p = d->cd.packet;
     unsigned type = p[1] & 3, from = ld16be(p + 2);
     uint8_t *out = clear(d, 256);
     uint32_t len = 8;
-    uint8_t profile = !atapi_has_medium(d) ? 0 : atapi_blocks(d) > CD_BLOCKS_MAX ? PROFILE_DVD_ROM : PROFILE_CD_ROM;
+    uint8_t profile = !atapi_has_medium(d)              ? 0
+                      : atapi_blocks(d) > CD_BLOCKS_MAX ? PROFILE_DVD_ROM
+                                                        : PROFILE_CD_ROM;
 
     if (type == 3) {
         atapi_check(d, SENSE_ILLEGAL_REQUEST, ASC_INVALID_FIELD, 0);

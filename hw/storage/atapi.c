@@ -490,7 +490,8 @@ bool atapi_change(BlockDrive *drive, Block *medium, bool force, GError **errp)
 
     if (cd->locked && d->block && !force) {
         cd->event = EVENT_EJECT_REQUEST;        /* a guest that listens lets go of it */
-        error_set(errp, "the guest has locked the tray of '%s'; it was asked to open it: try again, or force it",
+        error_set(errp,
+                  "the guest has locked the tray of '%s'; it was asked to open it: try again, or force it",
                   drive->id);
         return false;
     }

@@ -47,7 +47,8 @@ static void start_seek(Fdc *f, uint8_t to, bool recalibrate)
     f->seek_to[unit] = to;
     f->seeking[unit] = true;
     f->recalibrating[unit] = recalibrate;
-    timer_arm(&f->seek_timer[unit], clock_now(f->dev.machine->clock) + SEEK_NS + STEP_NS * ABS((int)from - to));
+    timer_arm(&f->seek_timer[unit],
+              clock_now(f->dev.machine->clock) + SEEK_NS + STEP_NS * ABS((int)from - to));
     fdc_await_command(f);
 }
 

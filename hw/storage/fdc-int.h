@@ -91,11 +91,14 @@ void fdc_set_interrupt(Fdc *f, bool on);
 void fdc_await_command(Fdc *f);
 void fdc_result(Fdc *f, unsigned len, bool interrupt);
 static inline unsigned fdc_unit(const Fdc *f) { return f->fifo[1] & 3; }
-static inline Floppy *fdc_floppy(Fdc *f, unsigned unit) { return unit < FLOPPY_DRIVES ? &f->floppy[unit] : NULL; }
+static inline Floppy *fdc_floppy(Fdc *f, unsigned unit)
+{
+    return unit < FLOPPY_DRIVES ? &f->floppy[unit] : NULL;
+}
 
 /* fdc-commands.c */
 void fdc_write_command(Fdc *f, uint8_t val);    /* a byte in the command phase */
-void fdc_execute(Fdc *f);                       /* the command in fifo[]; waits for a request that was reset */
+void fdc_execute(Fdc *f); /* the command in fifo[]; waits for a request that was reset */
 void fdc_seek_done(Fdc *f, unsigned unit);
 void fdc_move_head(Fdc *f, unsigned unit, uint8_t cylinder);
 

@@ -34,7 +34,9 @@ static bool from_host(const Fdc *f)
 static void end_transfer(Fdc *f, uint8_t st0, uint8_t st1, uint8_t st2)
 {
     uint8_t head = f->fifo[1] & ST0_HEAD, unit = fdc_unit(f);
-    uint8_t result[7] = { st0 | head | unit, st1 | f->st1, st2 | f->st2, f->cylinder, f->head, f->sector, SIZE_512 };
+    uint8_t result[7] = {
+        st0 | head | unit, st1 | f->st1, st2 | f->st2, f->cylinder, f->head, f->sector, SIZE_512,
+    };
 
     memcpy(f->fifo, result, sizeof(result));
     fdc_result(f, sizeof(result), true);
@@ -118,7 +120,8 @@ static uint64_t address_bytes(const Fdc *f, const Floppy *d)
 {
     const FloppyFormat *m = d->format;
 
-    return ((d->track * m->heads + (f->head & 1)) * m->track_sectors + f->sector - 1) * (uint64_t)FLOPPY_SECTOR;
+    return ((d->track * m->heads + (f->head & 1)) * m->track_sectors + f->sector - 1) *
+           (uint64_t)FLOPPY_SECTOR;
 }
 
 /* Check the address and count the bytes; false: the command has ended. */
@@ -441,7 +444,8 @@ static void format_store(Fdc *f)
     uint8_t fill = f->fifo[FORMAT_FILL];
     for (uint32_t i = 0; i + 4 <= f->pos; i += 4) {
         const uint8_t *id = f->buf + i;
-        if (id[0] != d->track || id[1] != f->head || id[2] == 0 || id[2] > m->track_sectors || id[3] != SIZE_512) {
+        if (id[0] != d->track || id[1] != f->head || id[2] == 0 || id[2] > m->track_sectors ||
+            id[3] != SIZE_512) {
             fail(f, ST1_ND, 0);     /* no image can hold such a sector */
             return;
         }

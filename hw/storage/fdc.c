@@ -248,7 +248,8 @@ static bool fdc_device_realize(Device *dev, GError **errp)
     timer_init(&f->execute_timer, clock, execute_due, f);
     timer_init(&f->reset_timer, clock, reset_over, f);
     if (f->dma_channel > 3) {
-        error_set(errp, "%s: dma=%u is no channel for a floppy disk; 0 to 3 move bytes", dev->id, f->dma_channel);
+        error_set(errp, "%s: dma=%u is no channel for a floppy disk; 0 to 3 move bytes", dev->id,
+                  f->dma_channel);
         return false;
     }
     for (unsigned n = 0; n < FLOPPY_DRIVES; n++) {
@@ -308,7 +309,8 @@ static void fdc_device_settle(Device *dev)
 
 static void fdc_device_info(Device *dev, GString *out)
 {
-    static const char *const phases[FDC_PHASES] = { "command", "busy", "data to host", "data from host", "result" };
+    static const char *const phases[FDC_PHASES] = { "command", "busy", "data to host", "data from host",
+                                                    "result" };
     const Fdc *f = (const Fdc *)dev;
 
     g_string_append_printf(out, "%s: %s, DOR %02x MSR %02x rate %u, last command %02x\n", dev->id,
@@ -316,8 +318,8 @@ static void fdc_device_info(Device *dev, GString *out)
     for (unsigned n = 0; n < FLOPPY_DRIVES; n++) {
         const Floppy *d = &f->floppy[n];
         g_string_append_printf(out, "  %s: %s, motor %s, track %u%s\n", d->name,
-                               d->block ? d->format->name : "empty", f->dor & 0x10 << n ? "on" : "off", d->track,
-                               d->changed ? ", disk changed" : "");
+                               d->block ? d->format->name : "empty", f->dor & 0x10 << n ? "on" : "off",
+                               d->track, d->changed ? ", disk changed" : "");
     }
 }
 
@@ -335,8 +337,8 @@ static void fdc_before_save(void *obj)
 static bool fdc_after_load(void *obj, GError **errp)
 {
     const Fdc *f = obj;
-    bool ok = f->phase < FDC_PHASES && f->fifo_pos < FDC_FIFO && f->fifo_len <= FDC_FIFO && f->len <= FDC_BUFFER &&
-              f->pos <= f->len;
+    bool ok = f->phase < FDC_PHASES && f->fifo_pos < FDC_FIFO && f->fifo_len <= FDC_FIFO &&
+              f->len <= FDC_BUFFER && f->pos <= f->len;
 
     ok = ok && (f->phase != FDC_EXECUTE || timer_armed(&f->execute_timer));
     ok = ok && (f->phase != FDC_RESULT || f->fifo_pos < f->fifo_len);

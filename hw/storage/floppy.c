@@ -56,7 +56,8 @@ static bool insert(Floppy *d, Block *medium, GError **errp)
     const FloppyFormat *format = find_format(block_size(medium) / FLOPPY_SECTOR);
 
     if (!format) {
-        error_set(errp, "%s: an image of %" G_GUINT64_FORMAT " bytes is no floppy disk: 160 KiB to 2.88 MB are",
+        error_set(errp,
+                  "%s: an image of %" G_GUINT64_FORMAT " bytes is no floppy disk: 160 KiB to 2.88 MB are",
                   d->name, block_size(medium));
         return false;
     }

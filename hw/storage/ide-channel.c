@@ -110,7 +110,9 @@ void ide_submit(IdeDrive *d, BlockOp op, uint64_t offset, void *buf, uint64_t le
     d->phase = IDE_MEDIA;
     d->status = STATUS_BSY;
     d->in_flight = true;
-    d->req = (BlockReq){ .op = op, .offset = offset, .len = len, .buf = buf, .done = request_done, .opaque = d };
+    d->req = (BlockReq){
+        .op = op, .offset = offset, .len = len, .buf = buf, .done = request_done, .opaque = d,
+    };
     block_submit(d->block, &d->req);
 }
 
@@ -391,7 +393,8 @@ static bool ide_plug(Bus *b, Device *dev, GError **errp)
     if (c->drives[d->unit]) {
         error_set(errp, "%s: unit %u of %s is taken by '%s'; %s", d->dev.id, d->unit, b->id,
                   c->drives[d->unit]->dev.id,
-                  c->drives[!d->unit] ? "the other bus may have room (bus=ide.0 or ide.1)" : "the other unit is free");
+                  c->drives[!d->unit] ? "the other bus may have room (bus=ide.0 or ide.1)"
+                                      : "the other unit is free");
         return false;
     }
     d->channel = c;

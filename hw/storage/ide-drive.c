@@ -121,8 +121,8 @@ static void drive_before_save(void *obj)
 static bool disk_is_possible(const AtaDisk *a)
 {
     return a->heads >= 1 && a->heads <= 16 && a->track_sectors >= 1 && a->multiple <= ATA_MULTIPLE_MAX &&
-           a->drq_sectors >= 1 && a->drq_sectors <= ATA_MULTIPLE_MAX &&
-           a->chunk_max >= 1 && a->chunk_max <= IDE_BUFFER / ATA_SECTOR && a->chunk <= IDE_BUFFER / ATA_SECTOR &&
+           a->drq_sectors >= 1 && a->drq_sectors <= ATA_MULTIPLE_MAX && a->chunk_max >= 1 &&
+           a->chunk_max <= IDE_BUFFER / ATA_SECTOR && a->chunk <= IDE_BUFFER / ATA_SECTOR &&
            a->lba <= a->sectors && a->left <= a->sectors - a->lba && (!a->writes || a->chunk <= a->left);
 }
 
@@ -281,10 +281,11 @@ static void drive_info(Device *dev, GString *out)
     };
     const IdeDrive *d = (const IdeDrive *)dev;
 
-    g_string_append_printf(out, "%s: %s, status %02x error %02x, last command %02x\n", dev->id, phases[d->phase],
-                           d->status, d->error, d->command);
+    g_string_append_printf(out, "%s: %s, status %02x error %02x, last command %02x\n", dev->id,
+                           phases[d->phase], d->status, d->error, d->command);
     if (d->kind == &ata_kind) {
-        g_string_append_printf(out, "  %" G_GUINT64_FORMAT " sectors, geometry %u/%u/%u, transfer mode %02x%s\n",
+        g_string_append_printf(out,
+                               "  %" G_GUINT64_FORMAT " sectors, geometry %u/%u/%u, transfer mode %02x%s\n",
                                d->ata.sectors, d->ata.cylinders, d->ata.heads, d->ata.track_sectors,
                                d->ata.transfer_mode, d->ata.write_cache ? ", write cache" : "");
     } else {
@@ -314,8 +315,8 @@ Device *ide_add_drive(Machine *m, unsigned index, bool cdrom, Block *block, int 
         return NULL;
     }
     device_set_ptr(dev, "drive", block);
-    if (!device_set(dev, "unit", unit, errp) || (boot_index >= 0 && !device_set(dev, "bootindex", boot, errp)) ||
-        !device_realize(dev, bus, errp)) {
+    if (!device_set(dev, "unit", unit, errp) ||
+        (boot_index >= 0 && !device_set(dev, "bootindex", boot, errp)) || !device_realize(dev, bus, errp)) {
         bool owned = ((IdeDrive *)dev)->owns_block;
         device_free(dev);
         if (!owned) {
@@ -341,11 +342,13 @@ char *ide_boot_path(const Device *dev, uint32_t *boot_index)
 
 static const Property drive_props[] = {
     PROP_BLK(IdeDrive, block, "drive", "the -drive that is its medium"),
-    PROP_U(IdeDrive, unit, "unit", IDE_UNIT_AUTO, 1, "0: master, 1: slave; the first free one when not given"),
+    PROP_U(IdeDrive, unit, "unit", IDE_UNIT_AUTO, 1,
+           "0: master, 1: slave; the first free one when not given"),
     PROP_S(IdeDrive, serial, "serial", NULL, "serial number, up to 20 characters"),
     PROP_S(IdeDrive, model, "model", NULL, "model name, up to 40 characters"),
     PROP_S(IdeDrive, ver, "ver", NULL, "firmware revision, up to 8 characters"),
-    PROP_U(IdeDrive, boot_index, "bootindex", BOOT_INDEX_NONE, 0x7fffffff, "place in the boot order, 0 first"),
+    PROP_U(IdeDrive, boot_index, "bootindex", BOOT_INDEX_NONE, 0x7fffffff,
+           "place in the boot order, 0 first"),
     PROP_DONE,
 };
 

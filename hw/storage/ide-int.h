@@ -26,7 +26,8 @@ enum {                              /* ATA/ATAPI-8 ACS, section 6: Status, Error
     CONTROL_NIEN = 1 << 1, CONTROL_SRST = 1 << 2, CONTROL_HOB = 1 << 7,
 };
 
-enum { ATA_SECTOR = 512, CD_SECTOR = 2048, IDE_BUFFER = 128 * 1024, PACKET_BYTES = 12, ATA_MULTIPLE_MAX = 16 };
+enum { ATA_SECTOR = 512, CD_SECTOR = 2048, IDE_BUFFER = 128 * 1024 };
+enum { PACKET_BYTES = 12, ATA_MULTIPLE_MAX = 16 };
 
 typedef enum IdePhase {             /* what the drive waits for */
     IDE_IDLE,                       /* a command */

@@ -272,7 +272,8 @@ static void ide_info(Device *dev, GString *out)
 
     for (unsigned n = 0; n < IDE_CHANNELS; n++) {
         const BusMaster *b = &ide->master[n];
-        g_string_append_printf(out, "%s: %s, device %02x control %02x irq %d; DMA %s, status %02x, table %08x\n",
+        g_string_append_printf(out,
+                               "%s: %s, device %02x control %02x irq %d; DMA %s, status %02x, table %08x\n",
                                ide->channel[n].bus.id, ide->channel[n].command_io.enabled ? "on" : "off",
                                ide->channel[n].device, ide->channel[n].control, ide->channel[n].irq.level,
                                b->active ? "active" : "stopped", b->status, b->table);

@@ -195,18 +195,26 @@ static void test_read_cd(void)
 
 static void test_what_is_refused(void)
 {
-    static const struct { uint8_t cdb[12]; uint8_t key, asc; } cases[] = {
+    static const struct { uint8_t cdb[12], key, asc; } cases[] = {
         { { 0x28, 0, 0, 0, BLOCKS >> 8, BLOCKS & 255, 0, 0, 1 }, 5, 0x21 },
         { { 0x28, 0, 0, 0, 0, 0, 0, 0xff, 0xff }, 5, 0x21 },
         { { 0xa8, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1 }, 5, 0x21 },
         { { 0xa8, 0, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff }, 5, 0x21 },
         { { 0xbe, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x10 }, 5, 0x21 },
-        { { 0xb9, 0, 0, 0, 0, 0, 0, 0, 0, 0x10 }, 5, 0x24 }, { { 0xb9, 0, 0, 9, 9, 9, 1, 1, 1, 0x10 }, 5, 0x24 },
-        { { 0x2b, 0, 0xff }, 5, 0x21 }, { { 0xff }, 5, 0x20 }, { { 0x45 }, 5, 0x20 },
-        { { 0x5a, 0, 0xc1, 0, 0, 0, 0, 0, 99 }, 5, 0x39 }, { { 0x5a, 0, 0x05, 0, 0, 0, 0, 0, 99 }, 5, 0x24 },
-        { { 0x43, 0, 3, 0, 0, 0, 0, 0, 99 }, 5, 0x24 }, { { 0x43, 0, 0, 0, 0, 0, 9, 0, 99 }, 5, 0x24 },
-        { { 0x4a, 0, 0, 0, 0x10, 0, 0, 0, 8 }, 5, 0x24 }, { { 0x46, 3 }, 5, 0x24 }, { { 0x51, 1 }, 5, 0x24 },
-        { { 0x42, 0, 0x40, 9, 0, 0, 0, 0, 99 }, 5, 0x24 }, { { 0x55, 1, 0, 0, 0, 0, 0, 0, 16 }, 5, 0x24 },
+        { { 0xb9, 0, 0, 0, 0, 0, 0, 0, 0, 0x10 }, 5, 0x24 },
+        { { 0xb9, 0, 0, 9, 9, 9, 1, 1, 1, 0x10 }, 5, 0x24 },
+        { { 0x2b, 0, 0xff }, 5, 0x21 },
+        { { 0xff }, 5, 0x20 },
+        { { 0x45 }, 5, 0x20 },
+        { { 0x5a, 0, 0xc1, 0, 0, 0, 0, 0, 99 }, 5, 0x39 },
+        { { 0x5a, 0, 0x05, 0, 0, 0, 0, 0, 99 }, 5, 0x24 },
+        { { 0x43, 0, 3, 0, 0, 0, 0, 0, 99 }, 5, 0x24 },
+        { { 0x43, 0, 0, 0, 0, 0, 9, 0, 99 }, 5, 0x24 },
+        { { 0x4a, 0, 0, 0, 0x10, 0, 0, 0, 8 }, 5, 0x24 },
+        { { 0x46, 3 }, 5, 0x24 },
+        { { 0x51, 1 }, 5, 0x24 },
+        { { 0x42, 0, 0x40, 9, 0, 0, 0, 0, 99 }, 5, 0x24 },
+        { { 0x55, 1, 0, 0, 0, 0, 0, 0, 16 }, 5, 0x24 },
         { { 0x55, 0, 0, 0, 0, 0, 0, 0xff, 0xff }, 5, 0x24 },
     };
     IdeTest t;
@@ -404,7 +412,8 @@ static void test_change_under_a_read(void)
     for (unsigned way = 0; way < 3; way++) {
         PACKET(&t, 2048, 0x28, 0, 0, 0, 0, 0, 0, 0, 200);
         pio_in(&t, SECONDARY, buf, 2048, 2);
-        g_assert_true(d->change(d, way == 1 ? NULL : test_block(&t, way ? &t.disc : &other, true), true, &err));
+        g_assert_true(
+            d->change(d, way == 1 ? NULL : test_block(&t, way ? &t.disc : &other, true), true, &err));
         take(&t, buf, DISC, 2048);                      /* what was read ahead, then no more */
         if (way == 1) {
             expect_sense(&t, 2, 0x3a, 1);
@@ -450,13 +459,14 @@ static void test_random_packets(void)
 
     begin(&t, DISC);
     for (unsigned i = 0; i < 1500; i++) {
-        static const uint8_t known[] = { 0x00, 0x03, 0x12, 0x15, 0x1a, 0x1b, 0x1e, 0x25, 0x28, 0x2b, 0x42, 0x43,
-                                         0x46, 0x4a, 0x51, 0x55, 0x5a, 0xa8, 0xb9, 0xbb, 0xbd, 0xbe };
+        static const uint8_t known[] = { 0x00, 0x03, 0x12, 0x15, 0x1a, 0x1b, 0x1e, 0x25, 0x28, 0x2b, 0x42,
+                                         0x43, 0x46, 0x4a, 0x51, 0x55, 0x5a, 0xa8, 0xb9, 0xbb, 0xbd, 0xbe };
         uint8_t cdb[12], data[2048];
         for (unsigned j = 0; j < 12; j++) {
             cdb[j] = g_test_rand_int_range(0, 3) ? 0 : g_test_rand_int();
         }
-        cdb[0] = g_test_rand_int_range(0, 8) ? known[g_test_rand_int_range(0, sizeof(known))] : g_test_rand_int();
+        cdb[0] =
+            g_test_rand_int_range(0, 8) ? known[g_test_rand_int_range(0, sizeof(known))] : g_test_rand_int();
         memset(data, g_test_rand_int(), sizeof(data));
         out(t.m, SECONDARY + 6, 0xa0, 1);
         out(t.m, SECONDARY + 1, g_test_rand_int_range(0, 6) == 0, 1);

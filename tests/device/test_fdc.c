@@ -169,7 +169,7 @@ static void test_reset_and_small_commands(void)
     EXPECT(&f, 0x38);
     PUT(&f, 0x04, 5);
     EXPECT(&f, 0x3d);
-    out(f.m, 0x3f4, 0x80, 1);                   /* DSR reset: locked values stay, polling is off: no interrupt */
+    out(f.m, 0x3f4, 0x80, 1); /* DSR reset: locked values stay, polling is off: no interrupt */
     g_assert_cmphex(msr(&f), ==, 0);
     unsigned irqs = f.t.irqs[6];
     clock_step(f.m->clock, NS_PER_MS);
@@ -416,8 +416,9 @@ static void test_errors(void)
 static void test_formats_by_size(void)
 {
     static const struct { unsigned kib; uint8_t cmos, rate, heads, spt; } cases[] = {
-        { 160, 6, 2, 1, 8 }, { 180, 7, 1, 1, 9 }, { 320, 8, 2, 2, 8 }, { 360, 1, 1, 2, 9 }, { 720, 3, 2, 2, 9 },
-        { 1200, 2, 0, 2, 15 }, { 1440, 4, 0, 2, 18 }, { 1680, 4, 0, 2, 21 }, { 2880, 5, 3, 2, 36 },
+        { 160, 6, 2, 1, 8 },   { 180, 7, 1, 1, 9 },   { 320, 8, 2, 2, 8 },
+        { 360, 1, 1, 2, 9 },   { 720, 3, 2, 2, 9 },   { 1200, 2, 0, 2, 15 },
+        { 1440, 4, 0, 2, 18 }, { 1680, 4, 0, 2, 21 }, { 2880, 5, 3, 2, 36 },
     };
     for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
         FdcTest f;
@@ -570,7 +571,8 @@ static void test_random_accesses(void)
     fdc_init(&f, IMAGE, false);
     for (unsigned round = 0; round < 60; round++) {
         for (unsigned i = 0; i < 600; i++) {
-            static const uint16_t ports[] = { 0x3f5, 0x3f5, 0x3f5, 0x3f5, 0x3f2, 0x3f4, 0x3f7, 0x3f3, 0x0a, 0x0b };
+            static const uint16_t ports[] = { 0x3f5, 0x3f5, 0x3f5, 0x3f5, 0x3f2,
+                                              0x3f4, 0x3f7, 0x3f3, 0x0a,  0x0b };
             uint16_t port = ports[g_test_rand_int_range(0, G_N_ELEMENTS(ports))];
             if (g_test_rand_int_range(0, 3)) {
                 uint32_t val = g_test_rand_int();

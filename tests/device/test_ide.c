@@ -612,7 +612,8 @@ static void test_random_accesses(void)
     ide_test_init(&t, DISK, 1 << 20);
     for (unsigned round = 0; round < 40; round++) {
         for (unsigned i = 0; i < 400; i++) {
-            static const uint16_t bases[] = { PRIMARY, SECONDARY, PRIMARY + 0x206, SECONDARY + 0x206, BM_PORT };
+            static const uint16_t bases[] = { PRIMARY, SECONDARY, PRIMARY + 0x206, SECONDARY + 0x206,
+                                              BM_PORT };
             unsigned which = g_test_rand_int_range(0, 5), size = 1 << g_test_rand_int_range(0, 3);
             uint16_t port = bases[which] + (which == 4 ? g_test_rand_int_range(0, 16)
                                           : which < 2 ? g_test_rand_int_range(0, 8) : 0);

@@ -77,8 +77,10 @@ static void wait_done(BlockReq *r, int err)
 
 static void start(Block *b, Wait *w, BlockOp op, uint64_t offset, void *buf, uint64_t len)
 {
-    *w = (Wait){ .req = { .op = op, .offset = offset, .buf = buf, .len = len, .done = wait_done, .opaque = w },
-                 .submitting = true };
+    *w = (Wait){
+        .req = { .op = op, .offset = offset, .buf = buf, .len = len, .done = wait_done, .opaque = w },
+        .submitting = true,
+    };
     block_submit(b, &w->req);
     w->submitting = false;
 }
