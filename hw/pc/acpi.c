@@ -267,8 +267,7 @@ static guint add_fadt(Tables *t, guint facs, guint dsdt, uint16_t pm_base)
     put_io_address(a, 8, RESET_PORT);
     put8(a, RESET_VALUE);
     put_zeros(a, 3);
-    put64(a, facs);
-    load_pointer(t, TABLES_FILE, start + 132, 8);
+    put64(a, 0);                        /* the FACS has its pointer above: one of the two */
     put64(a, dsdt);
     load_pointer(t, TABLES_FILE, start + 140, 8);
     put_io_address(a, 32, pm_base);

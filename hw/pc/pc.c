@@ -177,15 +177,12 @@ static bool make_isa_chips(PcBoard *b, const PcConfig *cfg, GError **errp)
            make_ports(b, "isa-parallel", cfg->parallel, G_N_ELEMENTS(cfg->parallel), errp);
 }
 
+/* The controller always has two drives; firmware is told of those that were asked for. */
 static bool make_floppies(PcBoard *b, const PcConfig *cfg, GError **errp)
 {
     static const char *const props[] = { "driveA", "driveB" };
-    Device *fdc;
+    Device *fdc = device_new(b->dev.machine, "isa-fdc", NULL, errp);
 
-    if (!device_class_find("isa-fdc")) {
-        return true;
-    }
-    fdc = device_new(b->dev.machine, "isa-fdc", NULL, errp);
     if (!fdc) {
         return false;
     }
@@ -194,7 +191,6 @@ static bool make_floppies(PcBoard *b, const PcConfig *cfg, GError **errp)
 
         if (d->interface == PC_DRIVE_FLOPPY && d->index < G_N_ELEMENTS(props)) {
             device_set_ptr(fdc, props[d->index], d->block);
-            b->floppy_boot_index[d->index] = d->boot_index;
         }
     }
     if (!device_realize(fdc, &b->isa->bus, errp)) {
@@ -205,6 +201,7 @@ static bool make_floppies(PcBoard *b, const PcConfig *cfg, GError **errp)
         const PcDrive *d = &cfg->drives[i];
 
         if (d->interface == PC_DRIVE_FLOPPY && d->index < G_N_ELEMENTS(props)) {
+            b->floppy_boot_index[d->index] = d->boot_index;
             b->drive_types |= floppy_cmos_type(fdc, d->index) << (d->index == 0 ? 4 : 0);
         }
     }
