@@ -96,14 +96,14 @@ void exec_host_x87(X86Cpu *c, const X86Insn *in)
     if (form->mem_size) {
         linear = x86_operand(c, in, form->mem_size, form->use & USE_STORE);
         if (form->use & USE_LOAD) {
-            fpu_load(c, linear, f->mem, form->mem_size);
+            fpu_load(c, in, linear, f->mem, form->mem_size);
         }
     }
     fill_image(&c->fpu, &f->fx);
     f->flags = cc_to_flags(c->cc) | FL_1;
     form->run(f->mem, NULL, NULL, f);
     if ((form->use & USE_STORE) && stored(f, c->fpu.fcw)) {
-        fpu_store(c, linear, f->mem, form->mem_size);
+        fpu_store(c, in, linear, f->mem, form->mem_size);
     }
     if (!(in->row->words & IN_NOWAIT)) {        /* the 8087's FENI and FDISI, FSETPM: control */
         note_instruction(c, in);

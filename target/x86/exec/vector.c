@@ -220,6 +220,7 @@ static void *memory_operand(X86Cpu *c, const X86Insn *in, const HostForm *form, 
     if (G_LIKELY(((*linear + form->mem_size - 1) & X86_PAGE_MASK) == (store ? e->write : e->read))) {
         return (void *)(*linear + e->addend);
     }
+    fpu_check_canonical(c, in, *linear, form->mem_size);
     if (!store) {
         x86_ld_bytes(c, *linear, f->mem, form->mem_size);
     }

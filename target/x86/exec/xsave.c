@@ -105,7 +105,7 @@ void exec_fxsave(X86Cpu *c, const X86Insn *in)
     put_x87(&c->fpu, in, area);
     put_mxcsr(&c->fpu, area);
     put_xmm(c, area);
-    fpu_store(c, linear, area, size);
+    fpu_store(c, in, linear, area, size);
 }
 
 void exec_fxrstor(X86Cpu *c, const X86Insn *in)
@@ -113,7 +113,7 @@ void exec_fxrstor(X86Cpu *c, const X86Insn *in)
     uint8_t area[LEGACY_SIZE];
 
     check_fxsave(c);
-    fpu_load(c, aligned_operand(c, in, LEGACY_SIZE, 16, false), area, LEGACY_SIZE);
+    fpu_load(c, in, aligned_operand(c, in, LEGACY_SIZE, 16, false), area, LEGACY_SIZE);
     check_mxcsr(c, ld32le(area + AT_MXCSR));
     take_x87(&c->fpu, in, area);
     c->fpu.mxcsr = ld32le(area + AT_MXCSR);
@@ -247,7 +247,7 @@ static void save(X86Cpu *c, const X86Insn *in, bool compacted)
     unsigned size = area_size(mask, compacted);
     uint64_t linear = aligned_operand(c, in, size, 64, true);
 
-    fpu_load(c, linear, area, size);
+    fpu_load(c, in, linear, area, size);
     for (unsigned i = 0; i < G_N_ELEMENTS(components); i++) {
         if (mask & components[i].bit) {
             components[i].put(c, in, area, area + component_at(i, compacted, mask));
@@ -263,7 +263,7 @@ static void save(X86Cpu *c, const X86Insn *in, bool compacted)
     } else {
         st64le(area + AT_XSTATE_BV, ld64le(area + AT_XSTATE_BV) | mask);
     }
-    fpu_store(c, linear, area, size);
+    fpu_store(c, in, linear, area, size);
 }
 
 void exec_xsave(X86Cpu *c, const X86Insn *in) { save(c, in, false); }
@@ -292,7 +292,7 @@ static void restore(X86Cpu *c, const X86Insn *in, bool must_be_compacted)
     uint64_t mask = requested(c), linear = aligned_operand(c, in, LEGACY_SIZE + HEADER_SIZE, 64, false);
     unsigned head = LEGACY_SIZE + HEADER_SIZE;
 
-    fpu_load(c, linear, area, head);
+    fpu_load(c, in, linear, area, head);
     uint64_t state = ld64le(area + AT_XSTATE_BV), comp = ld64le(area + AT_XCOMP_BV);
     bool compacted = comp & XCOMP_COMPACTED;
     if (must_be_compacted && !compacted) {
@@ -301,7 +301,7 @@ static void restore(X86Cpu *c, const X86Insn *in, bool must_be_compacted)
     check_header(c, area, compacted);
     unsigned size = area_size(compacted ? comp : mask, compacted);
     if (size > head) {
-        fpu_load(c, linear + head, area + head, size - head);
+        fpu_load(c, in, linear + head, area + head, size - head);
     }
     bool loads_mxcsr = compacted ? mask & state & XCR0_SSE : mask & (XCR0_SSE | XCR0_AVX);
     if (loads_mxcsr) {
