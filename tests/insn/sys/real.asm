@@ -1,0 +1,240 @@
+; Real mode: interrupts, far transfers, flags, segment limits, unreal mode (SDM volume 3A chapter 20.1,
+; 9.9; volume 2 for the instructions).
+%include "report.inc"
+bits 16
+org 0x7c00
+
+start:
+    xor ax, ax
+    mov ds, ax
+    mov es, ax
+    mov ss, ax
+    mov sp, 0x7000
+    ; every vector to `fault`, which tells them apart by the stub it came through
+    xor di, di
+    mov cx, 32
+    mov bx, stubs
+.fill:
+    mov [di], bx
+    mov word [di + 2], 0
+    add di, 4
+    add bx, 4
+    loop .fill
+    jmp tests
+
+stubs:
+%assign i 0
+%rep 32
+    push byte i
+    jmp short fault_near_ %+ i
+%assign i i + 1
+%endrep
+%assign i 0
+%rep 32
+fault_near_ %+ i: jmp near fault
+%assign i i + 1
+%endrep
+
+; EXPECT vector, instruction: it must fault at its own address
+%macro EXPECT 2+.nolist
+    mov [saved_sp], sp
+    mov word [resume], %%after
+    mov byte [vector], 0xff
+%%at:
+    %2
+%%after:
+    CHECK_EQ byte [vector], %1
+    CHECK_EQ word [fault_ip], %%at
+%endmacro
+
+fault:
+    push bp
+    mov bp, sp
+    push ax
+    mov ax, [ss:bp + 2]
+    mov [cs:vector], al
+    mov ax, [ss:bp + 4]
+    mov [cs:fault_ip], ax
+    mov ax, [ss:bp + 6]
+    mov [cs:fault_cs], ax
+    mov ax, [ss:bp + 8]
+    mov [cs:fault_flags], ax
+    xor ax, ax
+    mov ds, ax
+    mov ss, ax
+    mov sp, [saved_sp]
+    mov ax, [bp - 2]
+    jmp [resume]
+
+tests:
+    ; ---- faults at their instruction, traps behind it
+    xor dx, dx
+    xor cx, cx
+    EXPECT 0, div cx
+    EXPECT 6, ud2
+    mov word [bounds], 1
+    mov word [bounds + 2], 5
+    mov ax, 6
+    EXPECT 5, bound ax, [bounds]
+    mov ax, 5
+    bound ax, [bounds]
+    mov byte [vector], 0xff
+    mov [saved_sp], sp
+    mov word [resume], .int3
+    int3
+.int3:
+    CHECK_EQ byte [vector], 3
+    CHECK_EQ word [fault_ip], .int3
+    mov word [resume], .into
+    mov al, 0x7f
+    add al, 1
+    into
+.into:
+    CHECK_EQ byte [vector], 4
+    ; a word at offset 0xffff is beyond the limit: #GP, through SS #SS
+    mov bx, 0xffff
+    EXPECT 13, mov ax, [bx]
+    mov bp, 0xffff
+    EXPECT 12, mov ax, [bp]
+    mov ebx, 0x10000
+    EXPECT 13, mov al, [ebx]
+
+    ; ---- INT and IRET: flags saved, IF and TF cleared
+    mov word [0x60 * 4], handler
+    mov word [0x60 * 4 + 2], 0
+    sti
+    std
+    stc
+    int 0x60
+    pushf
+    pop ax
+    test ax, 0x200
+    CHECK nz
+    test ax, 0x400
+    CHECK nz
+    cld
+    cli
+    mov ax, [in_handler]
+    and ax, 0x0701                      ; DF, IF, TF, CF
+    CHECK_EQ ax, 0x0401
+    CHECK_EQ sp, 0x7000
+
+    ; ---- far calls and returns
+    push cs
+    call near .near_far
+    jmp .after_far
+.near_far:
+    retf
+.after_far:
+    CHECK_EQ sp, 0x7000
+    call 0x0010:(far_target - 0x100)
+    CHECK_EQ ax, 0x1234
+    CHECK_EQ sp, 0x7000
+    push word 7                         ; a parameter that RETF n drops
+    call far [far_pointer]
+    CHECK_EQ sp, 0x7000
+    CHECK_EQ bx, 7
+
+    ; ---- POPF and PUSHF
+    push word 0x7ed7                    ; all but TF
+    popf
+    pushf
+    pop ax
+    cld
+    cli
+    push word 2
+    popf
+    CHECK_EQ ax, 0x7ed7
+
+    ; ---- single step: a trap behind each instruction, not behind MOV SS, not behind INT n
+    mov byte [steps], 0
+    mov word [1 * 4], step
+    pushf
+    pop ax
+    or ax, 0x100
+    push ax
+    popf                                ; no step of its own: TF was clear at its start
+    nop                                 ; 1
+    mov cx, 2                           ; 2
+.again:
+    loop .again                         ; 3, 4
+    mov dx, ss                          ; 5
+    mov ss, dx                          ; none: SS was loaded
+    nop                                 ; 6: one for both
+    int 0x60                            ; none: it clears TF
+    nop                                 ; 7: behind the IRET (TF set again) comes this one
+    pushf                               ; 8
+    pop ax                              ; 9
+    and ax, 0xfeff                      ; 10
+    push ax                             ; 11
+    popf                                ; 12: TF was set at its start
+    CHECK_EQ byte [steps], 12
+
+    ; ---- unreal mode: limits outlive protected mode
+    lgdt [gdtr]
+    mov eax, cr0
+    or al, 1
+    mov cr0, eax
+    jmp short .pe
+.pe:
+    mov bx, 8
+    mov es, bx
+    and al, 0xfe
+    mov cr0, eax
+    jmp 0:.real
+.real:
+    xor bx, bx
+    mov es, bx                          ; base 0 again; the limit stays 4 GiB
+    mov edi, 0x123456
+    mov dword [es:edi], 0xcafebabe
+    CHECK_EQ dword [es:edi], 0xcafebabe
+    EXPECT 13, mov al, [edi]            ; DS still has 64 KiB
+
+    ; ---- SMSW, LMSW cannot leave protected mode; SGDT gives back what LGDT took
+    sgdt [bounds]
+    CHECK_EQ word [bounds], 15
+    CHECK_EQ word [bounds + 2], gdt
+    smsw ax
+    test al, 1
+    CHECK z
+    EXPECT 6, lldt ax
+    EXPECT 6, arpl ax, bx
+    EXPECT 6, verr ax
+    PASS
+
+handler:
+    pushf
+    pop word [in_handler]
+    iret
+
+step:
+    inc byte [cs:steps]
+    iret
+
+far_target:
+    mov ax, cs
+    cmp ax, 0x10
+    CHECK e
+    mov ax, 0x1234
+    retf
+far_with_parameter:
+    push bp
+    mov bp, sp
+    mov bx, [bp + 6]
+    pop bp
+    retf 2
+
+align 4
+far_pointer: dw far_with_parameter, 0
+gdt:    dq 0, 0x008f92000000ffff
+gdtr:   dw 15
+        dd gdt
+saved_sp: dw 0
+resume: dw 0
+fault_ip: dw 0
+fault_cs: dw 0
+fault_flags: dw 0
+bounds: dd 0, 0
+in_handler: dw 0
+vector: db 0xff
+steps:  db 0

@@ -1,0 +1,138 @@
+/*
+ * Runs the programs of tests/insn/sys under an accelerator: 16 MiB of RAM, one processor, and a port
+ * (0xf4) by which a program says 0 for success, or the line of the check that failed.
+ *
+ * Usage: sys_run ACCEL PROGRAM.bin
+ */
+#include <stdio.h>
+#include <string.h>
+#include "accel/accel.h"
+#include "core/machine.h"
+#include "target/x86/cpu.h"
+#include "target/x86/segments.h"
+
+enum { RAM_SIZE = 16 << 20, LOAD_AT = 0x7c00, REPORT_PORT = 0xf4, MAX_INSNS = 5000000 };
+
+typedef struct Run {
+    Machine *m;
+    X86Cpu *c;
+    Region ram, report;
+    uint32_t result;
+    bool reported;
+} Run;
+
+static uint64_t report_read(void *dev, hwaddr off, unsigned size)
+{
+    return 0;
+}
+
+static void report_write(void *dev, hwaddr off, uint64_t val, unsigned size)
+{
+    Run *r = dev;
+
+    if (!r->reported) {
+        r->result = (uint32_t)val;
+        r->reported = true;
+    }
+}
+
+static bool make_machine(Run *r, const char *program, GError **errp)
+{
+    static const RegionOps ops = { .read = report_read, .write = report_write };
+    g_autofree char *code = NULL;
+    gsize len;
+
+    if (!g_file_get_contents(program, &code, &len, errp)) {
+        return false;
+    }
+    r->m = machine_new(clock_new_manual());
+    machine_lock(r->m);
+    memory_begin(r->m->mem);
+    bool ok = region_init_ram(&r->ram, "ram", RAM_SIZE, errp);
+    if (ok) {
+        region_map(&r->m->mem_root, 0, &r->ram, 0);
+    }
+    memory_commit(r->m->mem);
+    memory_begin(r->m->io);
+    region_init_io(&r->report, "report", 4, &ops, r);
+    region_map(&r->m->io_root, REPORT_PORT, &r->report, 0);
+    memory_commit(r->m->io);
+    machine_unlock(r->m);
+    r->c = ok ? x86_cpu_new(r->m, 0, "max", errp) : NULL;
+    if (!r->c) {
+        return false;
+    }
+    g_ptr_array_add(r->m->vcpus, &r->c->vcpu);
+    as_write(r->m->mem, LOAD_AT, code, len);
+    x86_seg_set_real(r->c, X86_CS, 0);
+    r->c->regs[X86_RIP] = LOAD_AT;
+    r->c->regs[X86_RSP] = 0x7000;
+    return true;
+}
+
+static void say_where(Run *r, const char *what)
+{
+    g_autoptr(GString) s = g_string_new(NULL);
+
+    x86_info_registers(r->c, s);
+    fprintf(stderr, "%s\n%s", what, s->str);
+}
+
+static bool run(Run *r, const char *accel, GError **errp)
+{
+    Accel *a = accel_open(r->m, accel, errp);
+    uint64_t done = 0;
+
+    if (!a || !a->ops->vcpu_create(a, &r->c->vcpu, errp)) {
+        return false;
+    }
+    RunExit why = RUN_BUDGET;
+    while (!r->reported && why == RUN_BUDGET && done < MAX_INSNS) {
+        why = a->ops->run(a, &r->c->vcpu, 10000, errp);
+        done += 10000;
+    }
+    a->ops->vcpu_destroy(a, &r->c->vcpu);
+    a->ops->destroy(a);
+    if (why == RUN_FAILED) {
+        return false;
+    }
+    if (!r->reported) {
+        say_where(r, why == RUN_SHUTDOWN ? "triple fault" : why == RUN_HALTED ? "halted" : "it does not end");
+        return true;
+    }
+    if (r->result) {
+        fprintf(stderr, "check in line %u\n", r->result);
+        say_where(r, "registers:");
+    }
+    return true;
+}
+
+static void unmake_machine(Run *r)
+{
+    x86_cpu_free(r->c);
+    g_ptr_array_set_size(r->m->vcpus, 0);
+    machine_lock(r->m);
+    region_unmap(&r->report);
+    region_fini(&r->report);
+    region_unmap(&r->ram);
+    region_fini(&r->ram);
+    machine_unlock(r->m);
+    machine_free(r->m);
+}
+
+int main(int argc, char **argv)
+{
+    Run r = { 0 };
+    GError *err = NULL;
+
+    if (argc != 3) {
+        fprintf(stderr, "usage: sys_run ACCEL PROGRAM.bin\n");
+        return 2;
+    }
+    if (!make_machine(&r, argv[2], &err) || !run(&r, argv[1], &err)) {
+        fprintf(stderr, "%s\n", err->message);
+        return 2;
+    }
+    unmake_machine(&r);
+    return r.reported && r.result == 0 ? 0 : 1;
+}
