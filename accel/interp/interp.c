@@ -284,6 +284,7 @@ static void interp_vcpu_destroy(Accel *accel, Vcpu *vcpu)
     g_mutex_lock(&a->lock);
     g_ptr_array_remove(a->vcpus, v);
     g_mutex_unlock(&a->lock);
+    vcpu_run_work(vcpu);                /* what was posted owns memory */
     x86_mmu_code_hook(v->cpu, NULL);
     vcpu->accel_data = NULL;
     blocks_fini(v);
