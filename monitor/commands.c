@@ -145,7 +145,7 @@ const Command monitor_commands[] = {
     { "system_powerdown", NULL, { { 0 } }, "press the power button", false, cmd_powerdown },
     { "system_reset", NULL, { { 0 } }, "press the reset button", false, cmd_reset },
     { "x", NULL, { { "/fmt", ARG_FORMAT, true }, { "address", ARG_NUMBER } },
-      "look at linear memory: x/10i $rip, x/4xg 0x1000; x d u o c i, b h w g", true, cmd_x },
+      "look at linear memory: x/10i $pc, x/4xg 0x1000; x d u o c i, b h w g", true, cmd_x },
     { "xp", NULL, { { "/fmt", ARG_FORMAT, true }, { "address", ARG_NUMBER } }, "the same for physical memory",
       true, cmd_xp },
     { NULL },

@@ -68,6 +68,10 @@ static bool register_value(Expr *e, int64_t *value, GError **errp)
         e->p++;
     }
     name[n] = 0;
+    if (e->cpu && !strcmp(name, "pc")) {        /* where it executes, as a linear address */
+        *value = e->cpu->regs[X86_RIP] + (x86_code_bits(e->cpu) == 64 ? 0 : e->cpu->seg[X86_CS].base);
+        return true;
+    }
     if (!e->cpu || !x86_register_value(e->cpu, name, &v)) {
         error_set(errp, "there is no register '$%s'", name);
         return false;

@@ -109,7 +109,6 @@ static bool make_vcpus(System *s, GError **errp)
     for (unsigned i = 0; i < s->cfg->cpus; i++) {
         X86Cpu *c = x86_cpu_new(s->m, i, s->cfg->cpu, errp);
         if (!c) {
-            g_prefix_error(errp, "-cpu %s: ", s->cfg->cpu);
             return false;
         }
         g_ptr_array_add(s->m->vcpus, &c->vcpu);

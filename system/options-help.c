@@ -161,18 +161,18 @@ bool help_device(const char *name, GString *out)
 
 /* ---- all options ---- */
 
-/* Text in a column of its own, broken at blanks. */
-static void wrap(GString *out, const char *text)
+/* Text from this column on, broken at blanks. */
+static void wrap(GString *out, size_t indent, const char *text)
 {
     g_auto(GStrv) words = g_strsplit(text, " ", -1);
-    size_t column = HELP_COLUMN;
+    size_t column = indent;
 
     for (char **w = words; *w; w++) {
-        if (column > HELP_COLUMN && column + 1 + strlen(*w) > HELP_WIDTH) {
-            g_string_append_printf(out, "\n%*s", HELP_COLUMN, "");
-            column = HELP_COLUMN;
+        if (column > indent && column + 1 + strlen(*w) > HELP_WIDTH) {
+            g_string_append_printf(out, "\n%*s", (int)indent, "");
+            column = indent;
         }
-        if (column > HELP_COLUMN) {
+        if (column > indent) {
             g_string_append_c(out, ' ');
             column++;
         }
@@ -181,6 +181,15 @@ static void wrap(GString *out, const char *text)
     }
     g_string_append_c(out, '\n');
 }
+
+static const char *const notes[] = {
+    "Without -nodefaults there are an empty CD-ROM drive, an empty floppy drive and a first serial port.",
+    "With -nographic, or where there is no screen, serial port and monitor share the terminal; with a window "
+    "the monitor has the terminal that tinamou was started in.",
+    "SIGTERM presses the power button of a guest that listens to it, and ends tinamou when the guest has "
+    "powered off, after 20 seconds, or at the second SIGTERM; SIGINT and SIGHUP end it at once.",
+    "The exit status is 0, 1 after an error, or what the guest wrote to isa-debug-exit.",
+};
 
 static char *option_usage(const Option *o)
 {
@@ -202,9 +211,14 @@ void options_help(GString *out)
                 if (strlen(usage) + 2 >= HELP_COLUMN) {
                     g_string_append_printf(out, "\n%*s", HELP_COLUMN, "");
                 }
-                wrap(out, o->help);
+                wrap(out, HELP_COLUMN, o->help);
             }
         }
+    }
+    g_string_append(out, "\nNotes:\n");
+    for (unsigned i = 0; i < G_N_ELEMENTS(notes); i++) {
+        g_string_append(out, "  ");
+        wrap(out, 2, notes[i]);
     }
 }
 
@@ -226,6 +240,10 @@ void options_markdown(GString *out)
                 g_string_append_printf(out, "%s- `%s=%s`: %s\n", k == o->keys ? "\n" : "", k->name, form, k->help);
             }
         }
+    }
+    g_string_append(out, "\n## Notes\n\n");
+    for (unsigned i = 0; i < G_N_ELEMENTS(notes); i++) {
+        g_string_append_printf(out, "- %s\n", notes[i]);
     }
 }
 

@@ -3,6 +3,7 @@
  * pause, end.
  */
 #include "machine.h"
+#include "hw/rtc.h"
 #include "target/x86/cpu.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -38,23 +39,22 @@ static void end(System *s, int status)
 /* ---- reset ---- */
 
 /* CMOS bytes 0x3d and 0x38 hold the boot order as three nibbles, first to last: 1 floppy, 2 disk, 3
- * CD-ROM, 4 network (the convention of SeaBIOS; the low bit of 0x38 belongs to another setting). */
+ * CD-ROM, 4 network (SeaBIOS, docs/Runtime_config.md). */
 static void set_boot_order(Machine *m, const char *order)
 {
     static const char letters[] = "acdn";
     uint8_t nibble[3] = { 0 };
+    Device *rtc = machine_find(m, "mc146818rtc");
 
-    for (unsigned i = 0; i < 3 && order[i]; i++) {
+    for (unsigned i = 0; i < G_N_ELEMENTS(nibble) && order[i]; i++) {
         nibble[i] = strchr(letters, order[i]) - letters + 1;
     }
-    as_store(m->io, 0x70, 0x3d, 1);
-    as_store(m->io, 0x71, nibble[1] << 4 | nibble[0], 1);
-    as_store(m->io, 0x70, 0x38, 1);
-    as_store(m->io, 0x71, (as_load(m->io, 0x71, 1) & 0x0f) | nibble[2] << 4, 1);
-    as_store(m->io, 0x70, 0, 1);
+    rtc_set_cmos(rtc, 0x3d, nibble[1] << 4 | nibble[0]);
+    rtc_set_cmos(rtc, 0x38, nibble[2] << 4);
 }
 
-static void dump_before_reset(Machine *m)
+/* What x86_reset() logs before each reset, for the one that is not done. */
+static void dump_registers(Machine *m)
 {
     if (!log_on(LOG_CPU_RESET)) {
         return;
@@ -62,7 +62,7 @@ static void dump_before_reset(Machine *m)
     for (guint i = 0; i < m->vcpus->len; i++) {
         g_autoptr(GString) text = g_string_new(NULL);
         x86_info_registers(x86_cpu(g_ptr_array_index(m->vcpus, i)), text);
-        log_printf("CPU Reset (CPU %u)\n%s", i, text->str);
+        log_printf("cpu%u: -no-reboot\n%s", i, text->str);
     }
 }
 
@@ -72,7 +72,6 @@ static void reset(System *s)
     bool was_running = runner_running(s->runner) || s->powered_off;
 
     system_pause(s);
-    dump_before_reset(m);
     machine_reset(m);
     for (guint i = 0; i < m->vcpus->len; i++) {
         Vcpu *v = g_ptr_array_index(m->vcpus, i);
@@ -120,7 +119,7 @@ static void serve(System *s)
         power_off(s);
     } else if ((asked & MACHINE_RESET) && s->cfg->no_reboot) {
         system_pause(s);
-        dump_before_reset(m);
+        dump_registers(m);
         end(s, 0);
     } else {
         if (asked & MACHINE_RESET) {

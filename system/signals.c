@@ -2,19 +2,20 @@
  * system/signals.c - signals, and the terminal that must be as it was whatever ends us.
  *
  *   SIGINT, SIGHUP   end at once
- *   SIGTERM          presses the power button; ends at once when the machine stands, or on the
- *                    second SIGTERM, or when the guest has not powered off after POWER_GRACE_MS
+ *   SIGTERM          presses the power button, and ends when the guest has powered off, on the second
+ *                    SIGTERM, or after POWER_GRACE_MS; at once when the guest does not listen
  *   SIGTSTP/SIGCONT  the terminal is put back for the shell, and made raw again
  *   fatal ones       the terminal is put back, then whatever would have happened happens
  */
 #include "machine.h"
+#include "hw/i440fx.h"
 #include "util/log.h"
 
 #include <glib-unix.h>
 #include <signal.h>
 #include <string.h>
 
-enum { POWER_GRACE_MS = 10000 };
+enum { POWER_GRACE_MS = 20000 };
 
 static const int fatal[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGQUIT, SIGSYS };
 static const int ending[] = { SIGINT, SIGTERM, SIGHUP };
@@ -76,21 +77,21 @@ static gboolean grace_over(gpointer opaque)
     return G_SOURCE_CONTINUE;
 }
 
-static bool has_power_button(const Machine *m)
+/* Has the guest asked to hear of the power button?  ACPI 6.4, 4.8.3.1.2: PWRBTN_EN of PM1_EN. */
+static bool guest_listens(Machine *m)
 {
-    for (const MachineWatch *w = m->watches; w; w = w->next) {
-        if (w->powerdown) {
-            return true;
-        }
-    }
-    return false;
+    enum { PM1_EN = 2, PWRBTN_EN = 1 << 8 };
+    Device *pm = machine_find(m, "PIIX4_PM");
+    uint16_t base = pm ? piix4_pm_base(pm) : 0;
+
+    return base && (as_load(m->io, base + PM1_EN, 2) & PWRBTN_EN);
 }
 
 static gboolean press_power(gpointer opaque)
 {
     System *s = opaque;
 
-    if (s->grace || !runner_running(s->runner) || !has_power_button(s->m)) {
+    if (s->grace || !runner_running(s->runner) || !guest_listens(s->m)) {
         return end_now(s);
     }
     machine_request(s->m, MACHINE_POWERDOWN);

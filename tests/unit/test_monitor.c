@@ -226,6 +226,7 @@ static void memory_and_ports(Rig *r, gconstpointer unused)
     SAYS_IN("xp/3i 0x7c00", "mov");
     SAYS_IN("xp/3i 0x7c00", "0x00007c05:  hlt");
     SAYS_IN("x/2xb 0x7c00", "0xb8 0x34");
+    SAYS("print $pc", "0xfffffff0\n");
     SAYS_IN("xp 0x100000", "cannot read physical address 0x100000");
     SAYS_IN("xp/0x 0", "the count is 1 to");
     SAYS_IN("xp/999999999999999999999x 0", "the count is 1 to");

@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""What the program says without running a machine: help, versions, mistakes, -show-config.
+
+Usage: words.py TINAMOU SOURCE_DIR
+"""
+import pathlib
+import shlex
+import subprocess
+import sys
+
+
+class Program:
+    def __init__(self, path):
+        self.path = path
+
+    def run(self, *args):
+        return subprocess.run([self.path, *args], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+
+    def prints(self, *args):
+        done = self.run(*args)
+        assert done.returncode == 0 and not done.stderr, f'{args}: {done}'
+        return done.stdout
+
+    def fails(self, *args, says):
+        done = self.run(*args)
+        assert done.returncode == 1 and not done.stdout, f'{args}: {done}'
+        assert done.stderr.startswith('tinamou: ') and done.stderr.count('\n') == 1, f'{args}: {done.stderr}'
+        assert says in done.stderr, f'{args}: {done.stderr!r} does not say {says!r}'
+
+
+def main(tinamou, source):
+    p = Program(tinamou)
+
+    assert p.prints('-version').startswith('Tinamou ')
+    text = p.prints('-help')
+    assert text == p.prints('--help') == p.prints('-h')
+    for option in ('-drive', '-nographic', '-show-config', '-daemonize'):
+        assert '\n  ' + option in text, option
+    reference = pathlib.Path(source, 'docs/options.md').read_text()
+    assert reference == p.prints('-help-markdown'), \
+        'docs/options.md is not what the table says: tinamou -help-markdown > docs/options.md'
+    for args in (['-machine', 'help'], ['-cpu', 'help'], ['-accel', 'help'], ['-chardev', 'help'], ['-d', 'help'],
+                 ['-display', 'help'], ['-drive', 'help']):
+        assert p.prints(*args).count('\n') > 1, args
+    devices = p.prints('-device', 'help')
+    for line in devices.splitlines():
+        if line.startswith('  '):
+            assert p.prints('-device', line.split()[0] + ',help').startswith(line.split()[0] + ': ')
+    assert 'chardev=' in p.prints('-device', 'isa-serial,help')
+
+    p.fails('-hdaa', 'x', says='unknown option -hdaa; did you mean -hda?')
+    p.fails('-m', '999999999G', says='-m 999999999G: ')
+    p.fails('-m', '-1', says='-m -1: ')
+    p.fails('-m', says='-m needs a value')
+    p.fails('-smp', '1000', says='must be 1..255')
+    p.fails('-smp', '255', says='at most')
+    p.fails('-device', 'isa-seral', says="did you mean 'isa-serial'?")
+    p.fails('-device', 'isa-serial,irk=4', says="did you mean 'irq'?")
+    p.fails('-device', 'i8259', says='is part of the board')
+    p.fails('-global', 'isa-serial.irk=4', says="did you mean 'irq'?")
+    p.fails('-display', 'none', '-device', 'isa-debug-exit,iobase=0x10000', says='-device isa-debug-exit,iobase=0x10000: ')
+    p.fails('-display', 'none', '-device', 'isa-debugcon,chardev=x', says="there is no -chardev with the id 'x'")
+    p.fails('-display', 'none', '-device', 'isa-debug-exit,bus=pci.9', says="there is no bus 'pci.9'")
+    p.fails('-display', 'none', '-global', 'isa-serial.irq=999', says='-global isa-serial.irq=999: ')
+    p.fails('-cpu', 'max,+sse9', '-display', 'none', says='sse9')
+    p.fails('-serial', 'stdoi', says="did you mean 'stdio'?")
+    p.fails('-display', 'none', '-serial', 'stdio', '-monitor', 'stdio', says='stdio is in use already')
+    p.fails('-display', 'none', '-serial', 'file:/nonexistent/x', says='-serial file:/nonexistent/x: cannot write')
+    p.fails('-nographic', '-daemonize', says='-daemonize')
+    p.fails('/nonexistent.iso', says='/nonexistent.iso')
+
+    for args in (['-nographic'], ['-nographic', '-m', '2G', '-smp', '2', '-cdrom', 'a b.iso', '-hda', 'x,y', '-S'],
+                 ['-display', 'none', '-kernel', 'k', '-append', "a='b c' $d", '-serial', 'unix:/tmp/s,server,nowait']):
+        shown = p.prints('-show-config', *args)
+        command = shown[:shown.index('\n#')].replace('\\\n', ' ')
+        words = shlex.split(command)
+        assert words[0] == 'tinamou'
+        again = p.prints('-show-config', *words[1:])
+        assert shown == again, f'{shown}\n---\n{again}'
+    print('words ok')
+
+
+main(*sys.argv[1:])
