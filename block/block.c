@@ -8,6 +8,7 @@
 #include "block-int.h"
 
 #include "util/error.h"
+#include "util/handoff.h"
 #include "util/log.h"
 
 #include <errno.h>
@@ -41,6 +42,18 @@ static const char *const op_names[] = {
     [BLOCK_READ] = "read", [BLOCK_WRITE] = "write", [BLOCK_FLUSH] = "flush", [BLOCK_DISCARD] = "discard",
 };
 
+static void lock(Block *b)
+{
+    g_mutex_lock(&b->lock);
+    handoff_take(&b->lock);
+}
+
+static void unlock(Block *b)
+{
+    handoff_give(&b->lock);
+    g_mutex_unlock(&b->lock);
+}
+
 /* ---- worker side ---- */
 
 static void finish(Block *b, BlockReq *r, int err)
@@ -49,7 +62,7 @@ static void finish(Block *b, BlockReq *r, int err)
 
     r->err = err;
     r->next = NULL;
-    g_mutex_lock(&b->lock);
+    lock(b);
     if (b->first) {
         b->last->next = r;
     } else {
@@ -61,7 +74,7 @@ static void finish(Block *b, BlockReq *r, int err)
         g_assert(errno == EAGAIN);      /* the counter is full, so it is signalled already */
     }
     g_cond_signal(&b->finished);
-    g_mutex_unlock(&b->lock);
+    unlock(b);
 }
 
 static void work(gpointer data, gpointer opaque)
@@ -70,9 +83,10 @@ static void work(gpointer data, gpointer opaque)
     Block *b = opaque;
     int err = 0;
 
-    g_mutex_lock(&b->lock);
+    handoff_take(r);
+    lock(b);
     bool cancel = b->closing;
-    g_mutex_unlock(&b->lock);
+    unlock(b);
     if (cancel) {
         finish(b, r, -ECANCELED);
         return;
@@ -124,12 +138,12 @@ static void release(Block *b)
 /* Call the done() of one finished request; false: none is finished. */
 static bool complete_one(Block *b)
 {
-    g_mutex_lock(&b->lock);
+    lock(b);
     BlockReq *r = b->first;
     if (r) {
         b->first = r->next;
     }
-    g_mutex_unlock(&b->lock);
+    unlock(b);
     if (!r) {
         return false;
     }
@@ -186,6 +200,7 @@ void block_submit(Block *b, BlockReq *r)
     if (err) {
         finish(b, r, err);
     } else {
+        handoff_give(r);
         g_thread_pool_push(b->pool, r, NULL);
     }
 }
@@ -194,11 +209,13 @@ void block_drain(Block *b)
 {
     b->nesting++;
     while (!b->closed && b->in_flight) {
-        g_mutex_lock(&b->lock);
+        lock(b);
         while (!b->first) {
+            handoff_give(&b->lock);
             g_cond_wait(&b->finished, &b->lock);
+            handoff_take(&b->lock);
         }
-        g_mutex_unlock(&b->lock);
+        unlock(b);
         complete_one(b);
     }
     if (--b->nesting == 0 && b->closed) {
@@ -285,9 +302,9 @@ void block_close(Block *b)
     if (!b) {
         return;
     }
-    g_mutex_lock(&b->lock);
+    lock(b);
     b->closing = true;
-    g_mutex_unlock(&b->lock);
+    unlock(b);
     block_drain(b);
     g_thread_pool_free(b->pool, FALSE, TRUE);
     loop_unwatch(b->watch);

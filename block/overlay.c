@@ -8,6 +8,7 @@
 #include "block-int.h"
 
 #include "util/error.h"
+#include "util/handoff.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -81,6 +82,7 @@ static int overlay_read(void *disk, uint64_t offset, void *buf, size_t len)
     int err = 0;
 
     g_rw_lock_reader_lock(&d->lock);
+    handoff_take(&d->lock);
     while (len && !err) {
         bool here = is_present(d, offset / CLUSTER);
         size_t n = to_cluster_end(offset, len);
@@ -92,6 +94,7 @@ static int overlay_read(void *disk, uint64_t offset, void *buf, size_t len)
         offset += n;
         len -= n;
     }
+    handoff_give(&d->lock);
     g_rw_lock_reader_unlock(&d->lock);
     return err;
 }
@@ -114,6 +117,7 @@ static int overlay_write(void *disk, uint64_t offset, const void *buf, size_t le
     int err = 0;
 
     g_rw_lock_writer_lock(&d->lock);
+    handoff_take(&d->lock);
     while (len && !err) {
         uint64_t cluster = offset / CLUSTER;
         size_t n = to_cluster_end(offset, len);
@@ -130,6 +134,7 @@ static int overlay_write(void *disk, uint64_t offset, const void *buf, size_t le
         offset += n;
         len -= n;
     }
+    handoff_give(&d->lock);
     g_rw_lock_writer_unlock(&d->lock);
     return err;
 }
@@ -145,6 +150,7 @@ static int overlay_discard(void *disk, uint64_t offset, uint64_t len)
         return 0;
     }
     g_rw_lock_writer_lock(&d->lock);
+    handoff_take(&d->lock);
     if (fallocate(d->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, first * CLUSTER,
                   (end - first) * CLUSTER) == 0) {
         for (uint64_t c = first; c < end; c++) {
@@ -153,6 +159,7 @@ static int overlay_discard(void *disk, uint64_t offset, uint64_t len)
     } else if (errno != EOPNOTSUPP) {
         err = -errno;
     }
+    handoff_give(&d->lock);
     g_rw_lock_writer_unlock(&d->lock);
     return err;
 }

@@ -8,6 +8,7 @@
 #include "block/block.h"
 #include "hw/ide.h"
 #include "pc_harness.h"
+#include "util/handoff.h"
 
 #include <errno.h>
 #include <glib/gstdio.h>
@@ -32,9 +33,13 @@ typedef struct TestDisk {
 static inline int test_disk_touch(TestDisk *d, uint64_t offset, size_t len)
 {
     g_mutex_lock(&d->lock);
+    handoff_take(&d->lock);
     while (d->hold) {
+        handoff_give(&d->lock);
         g_cond_wait(&d->cond, &d->lock);
+        handoff_take(&d->lock);
     }
+    handoff_give(&d->lock);
     g_mutex_unlock(&d->lock);
     g_assert_cmpuint(offset + len, <=, d->size);
     return offset < d->bad_to && offset + len > d->bad_from ? d->err : 0;
@@ -89,8 +94,10 @@ static inline void test_disk_init(TestDisk *d, uint64_t size)
 static inline void test_disk_hold(TestDisk *d, bool hold)
 {
     g_mutex_lock(&d->lock);
+    handoff_take(&d->lock);
     d->hold = hold;
     g_cond_broadcast(&d->cond);
+    handoff_give(&d->lock);
     g_mutex_unlock(&d->lock);
 }
 

@@ -3,6 +3,7 @@
  */
 #include "block/block.h"
 #include "core/machine.h"
+#include "util/handoff.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -364,17 +365,36 @@ typedef struct Gate {
     bool open, closed;
 } Gate;
 
+static void lock_gate(Gate *g)
+{
+    g_mutex_lock(&g->lock);
+    handoff_take(&g->lock);
+}
+
+static void unlock_gate(Gate *g)
+{
+    handoff_give(&g->lock);
+    g_mutex_unlock(&g->lock);
+}
+
+static void wait_gate(Gate *g)
+{
+    handoff_give(&g->lock);
+    g_cond_wait(&g->cond, &g->lock);
+    handoff_take(&g->lock);
+}
+
 static int gate_read(void *disk, uint64_t offset, void *buf, size_t len)
 {
     Gate *g = disk;
 
-    g_mutex_lock(&g->lock);
+    lock_gate(g);
     g->waiting++;
     g_cond_broadcast(&g->cond);
     while (!g->open) {
-        g_cond_wait(&g->cond, &g->lock);
+        wait_gate(g);
     }
-    g_mutex_unlock(&g->lock);
+    unlock_gate(g);
     memset(buf, 0x5a, len);
     return offset == 0 ? -EIO : 0;
 }
@@ -391,10 +411,10 @@ static gpointer open_gate(gpointer opaque)
     Gate *g = opaque;
 
     g_usleep(20000);            /* block_close() is waiting by now; the test holds either way */
-    g_mutex_lock(&g->lock);
+    lock_gate(g);
     g->open = true;
     g_cond_broadcast(&g->cond);
-    g_mutex_unlock(&g->lock);
+    unlock_gate(g);
     return NULL;
 }
 
@@ -410,11 +430,11 @@ static void test_close_completes_everything_once(void)
     for (unsigned i = 0; i < N; i++) {
         start(b, &w[i], BLOCK_READ, 512 + 512 * i, buf[i], 512);
     }
-    g_mutex_lock(&gate.lock);
+    lock_gate(&gate);
     while (!gate.waiting) {
-        g_cond_wait(&gate.cond, &gate.lock);
+        wait_gate(&gate);
     }
-    g_mutex_unlock(&gate.lock);
+    unlock_gate(&gate);
     GThread *opener = g_thread_new("opener", open_gate, &gate);
     block_close(b);
     g_thread_join(opener);
