@@ -117,7 +117,7 @@ typedef struct X86Cpu {
     X86Mmu *mmu;                        /* TLB: belongs to target/x86/mmu.c, as the next two do */
     struct X86TlbEntry *tlb;            /* its table for the privilege of now: x86_mmu_sync() */
     uint64_t fetch_gen;                 /* another value: code may lie elsewhere now */
-    struct X86HostRun *hostrun;         /* stubs of target/x86/hostrun.c */
+    struct X86HostRun *hostrun;         /* stubs of target/x86/exec/hostrun.c */
     const X86Model *model;              /* -cpu: what CPUID says; target/x86/cpuid.c */
     uint64_t insn_count;                /* executed so far, kept by the accelerator */
 } X86Cpu;
@@ -130,7 +130,7 @@ void x86_cpu_free(X86Cpu *c);
 void x86_reset(X86Cpu *c);              /* power-up or RESET#: 9.1.1 */
 void x86_init(X86Cpu *c);               /* INIT: keeps caches and the FPU */
 void x86_sipi(X86Cpu *c, uint8_t vector);
-/* The stubs that run vector and x87 instructions (target/x86/hostrun.c): made with the processor. */
+/* The stubs that run vector and x87 instructions (target/x86/exec/hostrun.c): made with the processor. */
 bool x86_hostrun_new(X86Cpu *c, GError **errp);
 void x86_hostrun_free(X86Cpu *c);
 

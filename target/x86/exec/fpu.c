@@ -14,7 +14,7 @@
 #include "fpu.h"
 #include "gen/x86-exec.h"
 #include "target/x86/alu.h"
-#include "../hostrun.h"
+#include "hostrun.h"
 
 void fpu_check_x87(X86Cpu *c, bool waits)
 {

@@ -13,7 +13,7 @@
 #include "gen/x86-exec.h"
 #include "target/x86/alu.h"
 #include "target/x86/model.h"
-#include "../hostrun.h"
+#include "hostrun.h"
 
 void fpu_check_sse(X86Cpu *c)
 {

@@ -1,5 +1,5 @@
 /*
- * target/x86/hostrun.h - the host's own instructions as semantics of the guest's.
+ * target/x86/exec/hostrun.h - the host's own instructions as semantics of the guest's.
  *
  * A `host` row of insn.tab only computes.  For each form met (opcode, prefixes, immediate, operand
  * kinds) one stub is emitted that loads the operands, runs the instruction with its operands renamed,

@@ -1,5 +1,5 @@
 /*
- * target/x86/hostrun.c - stubs that run one instruction of the host on the guest's values.
+ * target/x86/exec/hostrun.c - stubs that run one instruction of the host on the guest's values.
  *
  * Encodings follow the Intel SDM, volume 2.  In a stub RDI points to the memory operand, RSI and R11
  * to the guest's registers that ModRM.reg and r/m name, R10 to the frame.  The operand of ModRM.reg
