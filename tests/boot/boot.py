@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import sys
+import tempfile
 import time
 
 from guest import Guest, GuestError
@@ -17,6 +18,7 @@ from png import Picture
 SKIP = 77
 SERIAL = 'console=ttyS0 '
 CASES = {}
+KERNELS = pathlib.Path(os.environ.get('TINAMOU_KERNELS', '.'))       # made of kernels/kernel.asm
 
 
 def case(function):
@@ -83,6 +85,42 @@ def linux_i386(tinamou, files):
         found = reach_init(g)
         assert found[2] in ('i686', 'i586'), found[0]
         assert g.wait_exit() == 0
+
+
+def tell_loader(tinamou, kernel, says, *modules):
+    """tests/boot/kernels/kernel.asm: what the loader told it, on the serial port."""
+    with tempfile.TemporaryDirectory(prefix='tinamou-test-') as tmp:
+        paths = []
+        for n, text in enumerate(modules):
+            paths.append(os.path.join(tmp, f'module{n}'))
+            pathlib.Path(paths[-1]).write_bytes(text.encode() + b'\n\0')
+        with Guest(tinamou, '-m', '4G', '-device', 'isa-debug-exit', '-kernel', kernel, '-append', 'hello world',
+                   '-initrd', ','.join(paths), deadline=60) as g:
+            g.expect(says + r' kernel, command line: .*hello world\n')
+            for text in modules:
+                g.expect(r'module: .* ' + f'{len(text) + 2:08X}' + text)
+            g.expect(r'map: 00000000 00100000 00000000 BFEF.000 00000001\n', 'RAM below 4 GiB')
+            g.expect(r'map: 00000001 00000000 00000000 40000000 00000001\n', 'RAM above 4 GiB')
+            g.expect(r'done')
+            assert g.wait_exit() == 3
+
+
+@case
+def multiboot(tinamou, files):
+    """-kernel: a multiboot image with addresses in its header, and modules."""
+    tell_loader(tinamou, KERNELS / 'multiboot.bin', 'multiboot', 'first module', 'second')
+
+
+@case
+def multiboot_elf(tinamou, files):
+    """-kernel: a multiboot ELF file."""
+    tell_loader(tinamou, KERNELS / 'multiboot.elf', 'multiboot', 'module')
+
+
+@case
+def pvh(tinamou, files):
+    """-kernel: an ELF file with a PVH entry note."""
+    tell_loader(tinamou, KERNELS / 'pvh.elf', 'PVH', 'initrd')
 
 
 @case
