@@ -192,9 +192,9 @@ def vga_shell(tinamou, files):
 
 
 def wait_for_screen(guest, pattern, what):
-    """Wait until the text-mode screen (the monitor's `info screen`) matches."""
+    """Wait until the text-mode screen (the monitor's `info display`) matches."""
     while True:
-        text = guest.monitor('info screen')
+        text = guest.monitor('info display')
         if re.search(pattern, text):
             print(f'found on the screen: {what}', flush=True)
             return text
@@ -210,7 +210,9 @@ def wait_for_screen(guest, pattern, what):
 def grub_rescue(tinamou, files):
     """GRUB's rescue CD to its prompt."""
     with Guest(tinamou, '-m', 256, '-cdrom', files['grub.iso']) as g:
-        wait_for_screen(g, r'grub>', 'GRUB prompt')
+        wait_for_screen(g, r'GNU GRUB +version', 'the menu')
+        g.type('c')
+        wait_for_screen(g, r'grub>', 'the prompt')
 
 
 @case
@@ -283,7 +285,7 @@ def kolibri(tinamou, files):
         chosen = False
         while True:
             g.pump(2)
-            text = g.monitor('info screen')
+            text = g.monitor('info display')
             if not chosen and re.search(r'(?i)kolibri', text):
                 g.type('\n')
                 chosen = True
