@@ -8,6 +8,7 @@
 #include "util/error.h"
 #include "util/log.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -138,6 +139,18 @@ static void serve(System *s)
     }
 }
 
+static void log_stats(System *s)
+{
+    uint64_t n = 0;
+
+    if (log_on(LOG_STATS)) {
+        for (guint i = 0; i < s->m->vcpus->len; i++) {
+            n += s->accel->ops->insn_count(s->accel, g_ptr_array_index(s->m->vcpus, i));
+        }
+        log_printf("stats: %" PRIu64 " instructions in %.3f s\n", n, clock_now(s->m->clock) / (double)NS_PER_S);
+    }
+}
+
 int system_run(System *s)
 {
     Machine *m = s->m;
@@ -157,6 +170,7 @@ int system_run(System *s)
     }
     machine_lock(m);
     system_pause(s);
+    log_stats(s);
     signals_off();
     if (s->grace) {
         g_source_destroy(s->grace);
