@@ -191,6 +191,7 @@ static void strings(void)
 
     for (unsigned i = 0; i < 256; i++) {
         a[i] = next();
+        b[i] = i;
     }
     for (unsigned n = 0; n < 64; n += 7) {
         const uint8_t *from = a + n, *p = a;
