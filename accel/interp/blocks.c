@@ -187,7 +187,6 @@ void blocks_stored(X86Cpu *c, hwaddr gpa, unsigned len)
 
 void blocks_flush(InterpVcpu *v)
 {
-    v->running = NULL;
     memset(v->jump, 0, sizeof(v->jump));
     memset(v->hash, 0, sizeof(v->hash));
     g_hash_table_remove_all(v->page_blocks);
@@ -275,7 +274,7 @@ static bool decode_one(X86Cpu *c, X86Insn *in, const uint8_t *p, size_t avail)
 }
 
 /* Does a block end behind it?  A Jcc that is not taken goes on.  Behind port access there may be an
- * interrupt, or another memory map; behind STAC and CLAC, other rights. */
+ * interrupt, or another memory map. */
 static bool ends_block(const X86Insn *in)
 {
     if (!in->row) {
@@ -284,7 +283,7 @@ static bool ends_block(const X86Insn *in)
     switch (in->row->op) {
     case OP_JCC:
         return false;
-    case OP_IN: case OP_OUT: case OP_INS: case OP_OUTS: case OP_STAC: case OP_CLAC:
+    case OP_IN: case OP_OUT: case OP_INS: case OP_OUTS:
         return true;
     default:
         return (in->row->words & IN_ENDS) || (in->rep && (in->row->words & (IN_REP | IN_REPZ)));

@@ -14,6 +14,10 @@
 #include "util/error.h"
 #include "util/log.h"
 
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
+enum { UNDISTURBED = 100000 };          /* instructions between two looks at what seldom changes */
+
 /* ---- following the memory map, from any thread ---- */
 
 static void map_changed_posted(Vcpu *vcpu, void *arg)
@@ -85,7 +89,7 @@ static uint64_t linear_rip(const X86Cpu *c)
     return (c->mode & MODE_CODE) == MODE_CODE64 ? rip : (uint32_t)(rip + c->seg[X86_CS].base);
 }
 
-static Block *find(InterpVcpu *v, X86Cpu *c, uint64_t linear, uint32_t key)
+static ALWAYS_INLINE const Block *find(InterpVcpu *v, X86Cpu *c, uint64_t linear, uint32_t key)
 {
     const JumpEntry *j = jump_entry(v, linear);
 
@@ -110,20 +114,25 @@ static void log_entry(X86Cpu *c, const Block *b)
     }
 }
 
-/* What the block has done: its instructions up to c->cur, which counts whether it faulted or not. */
-static void account(InterpVcpu *v)
+/* What the block has done: its instructions up to c->cur. */
+static ALWAYS_INLINE void account(InterpVcpu *v, X86Cpu *c)
 {
-    X86Cpu *c = v->cpu;
+    uint64_t n = (uint64_t)(c->cur - v->running->insns) + 1;
 
-    if (v->running && c->cur) {
-        uint64_t n = MIN((uint64_t)(c->cur - v->running->insns) + 1, v->left);
-        v->left -= n;
-        c->insn_count += n;
-    } else if (v->left) {
-        v->left--;              /* a fault of fetching or delivering: else a run could last for ever */
-    }
-    v->running = NULL;
+    v->left -= n;
+    c->insn_count += n;
     c->cur = NULL;
+}
+
+/* The instruction that raised something counts; so does a fault of fetching or delivering, else a run
+ * could last for ever. */
+static void account_fault(InterpVcpu *v, X86Cpu *c)
+{
+    if (c->cur) {
+        account(v, c);
+    } else if (v->left) {
+        v->left--;
+    }
 }
 
 /* One instruction has been executed with RFLAGS.TF set at its start (volume 3A, 17.3.1.4).  Loading
@@ -151,16 +160,44 @@ static bool at_breakpoint(const InterpVcpu *v, uint64_t linear)
     return false;
 }
 
+/* Something to do between two blocks but to find the next. */
+static bool attention(const X86Cpu *c)
+{
+    return atomic_load_explicit(&c->vcpu.requests, memory_order_relaxed) || c->vcpu.halted || c->sti_shadow;
+}
+
+static ALWAYS_INLINE void run_block(InterpVcpu *v, X86Cpu *c, const Block *b)
+{
+    const X86Insn *in = b->insns;
+
+    v->running = b;
+    c->cur = in;
+    c->regs[X86_RIP] += in->len;
+    in->exec(c, in);
+    account(v, c);
+}
+
+/* As long as nothing comes between; a while only, so that logging and the like are noticed. */
+static void run_undisturbed(InterpVcpu *v, X86Cpu *c)
+{
+    uint64_t until = v->left > UNDISTURBED ? v->left - UNDISTURBED : BLOCK_INSNS;
+
+    while (v->left >= until && !attention(c) && !(c->mode & MODE_TF)) {
+        run_block(v, c, find(v, c, linear_rip(c), c->mode));
+    }
+}
+
 static RunExit run_blocks(InterpVcpu *v, X86Cpu *c)
 {
     Vcpu *vcpu = &c->vcpu;
 
+    x86_mmu_sync(c);
     for (;;) {
-        if (G_UNLIKELY(v->left == 0)) {
+        if (v->left == 0) {
             return RUN_BUDGET;
         }
         uint32_t requests = atomic_load_explicit(&vcpu->requests, memory_order_relaxed);
-        if (G_UNLIKELY(requests)) {
+        if (requests) {
             bool shutdown;
             if (requests & VCPU_STOP) {
                 return RUN_REQUEST;
@@ -169,36 +206,34 @@ static RunExit run_blocks(InterpVcpu *v, X86Cpu *c)
                 if (shutdown) {
                     return RUN_SHUTDOWN;
                 }
+                x86_mmu_sync(c);
                 continue;
             }
         }
-        if (G_UNLIKELY(vcpu->halted)) {
+        if (vcpu->halted) {
             return RUN_HALTED;
         }
-        bool single = G_UNLIKELY(c->sti_shadow || v->left < BLOCK_INSNS);
-        uint32_t key = c->mode | (single ? KEY_SINGLE : 0);
         uint64_t linear = linear_rip(c);
-        if (G_UNLIKELY(v->interp->breakpoints->len)) {
+        if (v->interp->breakpoints->len) {
             if (at_breakpoint(v, linear)) {
                 v->stopped_at = linear;
                 return RUN_DEBUG;
             }
             v->stopped_at = ~0ull;
         }
-        x86_mmu_sync(c);
-        Block *b = find(v, c, linear, key);
+        uint32_t key = c->mode | (c->sti_shadow || v->left < BLOCK_INSNS ? KEY_SINGLE : 0);
+        const Block *b = find(v, c, linear, key);
         c->sti_shadow = false;
-        if (log_on(LOG_EXEC | LOG_CPU)) {
+        bool logging = log_on(LOG_EXEC | LOG_CPU);
+        if (logging) {
             log_entry(c, b);
         }
-        const X86Insn *in = b->insns;
-        v->running = b;
-        c->cur = in;
-        c->regs[X86_RIP] += in->len;
-        in->exec(c, in);
-        account(v);
-        if (G_UNLIKELY(key & MODE_TF)) {
+        run_block(v, c, b);
+        if (key & MODE_TF) {
             single_step(c, b);
+        }
+        if (!logging && !v->interp->breakpoints->len) {
+            run_undisturbed(v, c);
         }
     }
 }
@@ -209,11 +244,10 @@ static RunExit interp_run(Accel *a, Vcpu *vcpu, uint64_t max_insns, GError **err
     X86Cpu *c = x86_cpu(vcpu);
 
     v->left = max_insns;
-    v->running = NULL;
     c->cur = NULL;
     c->unwind = &v->unwind;
     if (setjmp(v->unwind)) {
-        account(v);
+        account_fault(v, c);
         if (!x86_deliver(c)) {
             c->unwind = NULL;
             return RUN_SHUTDOWN;

@@ -51,7 +51,7 @@ typedef struct InterpVcpu {
     Interp *interp;
     X86Cpu *cpu;
     jmp_buf unwind;
-    Block *running;             /* the block in execution */
+    const Block *running;       /* the block in execution */
     uint64_t left;              /* of the instructions that run() was given */
     uint64_t stopped_at;        /* linear address of the breakpoint that stopped the last run */
     JumpEntry jump[JUMP_SIZE];

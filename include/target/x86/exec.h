@@ -48,8 +48,9 @@ void *x86_rmw(X86Cpu *c, uint64_t linear, unsigned size);
 /* Segment checks: offset -> linear; raises #GP or #SS. */
 uint64_t x86_linear(X86Cpu *c, unsigned seg, uint64_t off, unsigned size, bool write);
 
-/* The TLB: made with the processor; sync after CPL, RFLAGS.AC, CR0.AM or CR4.SMAP changed (the run
- * loop does so before every block, and x86_ld() and its kin each time). */
+/* The TLB: made with the processor; sync after CPL, RFLAGS.AC, CR0.AM or CR4.SMAP changed.  The run
+ * loop does so when it starts and after it delivered or served something, x86_bind()'s handlers for
+ * what they call, and x86_ld() and its kin each time. */
 void x86_mmu_new(X86Cpu *c);
 void x86_mmu_free(X86Cpu *c);
 void x86_mmu_sync(X86Cpu *c);

@@ -64,7 +64,14 @@ X86_MEM_ACCESS(32)
 X86_MEM_ACCESS(64)
 #undef X86_MEM_ACCESS
 
-/* Where a read-modify-write may be done in place; NULL: load, then store. */
+/* Where in host memory an access may go straight; NULL: by the _miss functions. */
+static inline const void *x86_readable(X86Cpu *c, uint64_t linear, unsigned size)
+{
+    const X86TlbEntry *e = x86_tlb_entry(c, linear);
+
+    return G_LIKELY(((linear + size - 1) & X86_PAGE_MASK) == e->read) ? (const void *)(linear + e->addend) : NULL;
+}
+
 static inline void *x86_in_place(X86Cpu *c, uint64_t linear, unsigned size)
 {
     const X86TlbEntry *e = x86_tlb_entry(c, linear);

@@ -14,30 +14,11 @@
         set_##dst##bits(c, in, alu_##op##bits(get_##dst##bits(c, in), get_##src##bits(c, in), &c->cc)); \
         x86_next(c, in); \
     }
-/* memory = memory op source.  Flags change last: the store may fault. */
 #define HANDLER_RMW(op, bits, form, at, src) \
-    static void op##bits##_##at##_##form(X86Cpu *c, const X86Insn *in) \
-    { \
-        uint64_t linear = at(c, in, bits / 8, true); \
-        X86Mem##bits *p = x86_in_place(c, linear, bits / 8); \
-        if (G_LIKELY(p)) { \
-            *p = alu_##op##bits(*p, get_##src##bits(c, in), &c->cc); \
-        } else { \
-            uint16_t cc = c->cc; \
-            uint##bits##_t v = (uint##bits##_t)x86_load_miss(c, linear, bits / 8, in->segment); \
-            v = alu_##op##bits(v, get_##src##bits(c, in), &cc); \
-            x86_store_miss(c, linear, v, bits / 8, in->segment); \
-            c->cc = cc; \
-        } \
-        x86_next(c, in); \
-    }
+    HANDLER_CHANGING(op##bits##_##at##_##form, bits, at, alu_##op##bits(v, get_##src##bits(c, in), cc))
 #define HANDLER_LOAD(op, bits, at) \
-    static void op##bits##_##at##_rm(X86Cpu *c, const X86Insn *in) \
-    { \
-        uint##bits##_t v = x86_load##bits(c, in->segment, at(c, in, bits / 8, false)); \
-        set_reg##bits(c, in, alu_##op##bits(get_reg##bits(c, in), v, &c->cc)); \
-        x86_next(c, in); \
-    }
+    HANDLER_LOADING(op##bits##_##at##_rm, bits, at, \
+                    set_reg##bits(c, in, alu_##op##bits(get_reg##bits(c, in), v, &c->cc)))
 /* CMP and TEST only set flags. */
 #define HANDLER_COMPARE(op, bits, form, a, b) \
     static void op##bits##_##form(X86Cpu *c, const X86Insn *in) \
@@ -46,19 +27,9 @@
         x86_next(c, in); \
     }
 #define HANDLER_COMPARE_MEM(op, bits, form, at, src) \
-    static void op##bits##_##at##_##form(X86Cpu *c, const X86Insn *in) \
-    { \
-        uint##bits##_t v = x86_load##bits(c, in->segment, at(c, in, bits / 8, false)); \
-        alu_##op##bits(v, get_##src##bits(c, in), &c->cc); \
-        x86_next(c, in); \
-    }
+    HANDLER_LOADING(op##bits##_##at##_##form, bits, at, alu_##op##bits(v, get_##src##bits(c, in), &c->cc))
 #define HANDLER_COMPARE_LOAD(op, bits, at) \
-    static void op##bits##_##at##_rm(X86Cpu *c, const X86Insn *in) \
-    { \
-        uint##bits##_t v = x86_load##bits(c, in->segment, at(c, in, bits / 8, false)); \
-        alu_##op##bits(get_reg##bits(c, in), v, &c->cc); \
-        x86_next(c, in); \
-    }
+    HANDLER_LOADING(op##bits##_##at##_rm, bits, at, alu_##op##bits(get_reg##bits(c, in), v, &c->cc))
 
 #define HANDLERS(op, bits) \
     HANDLER_REG(op, bits, rr, rm, reg) \

@@ -36,6 +36,7 @@ static void then_next(X86Cpu *c, const X86Insn *in)
     uint32_t mode = c->mode;
 
     handlers[in->row->op](c, in);
+    x86_mmu_sync(c);
     if (c->cur == in && c->mode == mode) {
         x86_next(c, in);
     }

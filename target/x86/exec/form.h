@@ -99,6 +99,72 @@ static ALWAYS_INLINE uint64_t at_seg(X86Cpu *c, const X86Insn *in, unsigned size
     return x86_operand(c, in, size, write);
 }
 
+/* Handlers of memory forms come in two parts, so that the hot one needs no stack frame: a TLB hit is
+ * done in the first; all else is a tail call of the second, with the linear address.  BODY uses the
+ * loaded value as `v`; flags change behind the last access. */
+#define COLD __attribute__((noinline, cold))
+
+#define HANDLER_LOADING(name, bits, at, ...) \
+    static COLD void name##_miss(X86Cpu *c, const X86Insn *in, uint64_t linear) \
+    { \
+        uint##bits##_t v = (uint##bits##_t)x86_load_miss(c, linear, bits / 8, in->segment); \
+        __VA_ARGS__; \
+        x86_next(c, in); \
+    } \
+    static void name(X86Cpu *c, const X86Insn *in) \
+    { \
+        uint64_t linear = at(c, in, bits / 8, false); \
+        const X86Mem##bits *p = x86_readable(c, linear, bits / 8); \
+        if (G_UNLIKELY(!p)) { \
+            name##_miss(c, in, linear); \
+            return; \
+        } \
+        uint##bits##_t v = *p; \
+        __VA_ARGS__; \
+        x86_next(c, in); \
+    }
+#define HANDLER_STORING(name, bits, at, value) \
+    static COLD void name##_miss(X86Cpu *c, const X86Insn *in, uint64_t linear) \
+    { \
+        x86_store_miss(c, linear, value, bits / 8, in->segment); \
+        x86_next(c, in); \
+    } \
+    static void name(X86Cpu *c, const X86Insn *in) \
+    { \
+        uint64_t linear = at(c, in, bits / 8, true); \
+        X86Mem##bits *p = x86_in_place(c, linear, bits / 8); \
+        if (G_UNLIKELY(!p)) { \
+            name##_miss(c, in, linear); \
+            return; \
+        } \
+        *p = value; \
+        x86_next(c, in); \
+    }
+/* `new_value` is made of `v` and `cc`, a pointer to the flags. */
+#define HANDLER_CHANGING(name, bits, at, new_value) \
+    static COLD void name##_miss(X86Cpu *c, const X86Insn *in, uint64_t linear) \
+    { \
+        uint16_t flags = c->cc, *cc = &flags; \
+        uint##bits##_t v = (uint##bits##_t)x86_load_miss(c, linear, bits / 8, in->segment); \
+        v = new_value; \
+        x86_store_miss(c, linear, v, bits / 8, in->segment); \
+        c->cc = flags; \
+        x86_next(c, in); \
+    } \
+    static void name(X86Cpu *c, const X86Insn *in) \
+    { \
+        uint64_t linear = at(c, in, bits / 8, true); \
+        uint16_t *cc = &c->cc; \
+        X86Mem##bits *p = x86_in_place(c, linear, bits / 8); \
+        if (G_UNLIKELY(!p)) { \
+            name##_miss(c, in, linear); \
+            return; \
+        } \
+        uint##bits##_t v = *p; \
+        *p = new_value; \
+        x86_next(c, in); \
+    }
+
 /* The r/m operand whatever it is, for handlers that are not hot. */
 #define ANY_RM(bits, type) \
     static inline type load_rm##bits(X86Cpu *c, const X86Insn *in) \

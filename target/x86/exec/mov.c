@@ -27,21 +27,9 @@
     MOV_MEM(bits, at_flat) \
     MOV_MEM(bits, at_seg)
 #define MOV_MEM(bits, at) \
-    static void mov##bits##_##at##_mr(X86Cpu *c, const X86Insn *in) \
-    { \
-        x86_store##bits(c, in->segment, at(c, in, bits / 8, true), get_reg##bits(c, in)); \
-        x86_next(c, in); \
-    } \
-    static void mov##bits##_##at##_mi(X86Cpu *c, const X86Insn *in) \
-    { \
-        x86_store##bits(c, in->segment, at(c, in, bits / 8, true), get_imm##bits(c, in)); \
-        x86_next(c, in); \
-    } \
-    static void mov##bits##_##at##_rm(X86Cpu *c, const X86Insn *in) \
-    { \
-        set_reg##bits(c, in, x86_load##bits(c, in->segment, at(c, in, bits / 8, false))); \
-        x86_next(c, in); \
-    }
+    HANDLER_STORING(mov##bits##_##at##_mr, bits, at, get_reg##bits(c, in)) \
+    HANDLER_STORING(mov##bits##_##at##_mi, bits, at, get_imm##bits(c, in)) \
+    HANDLER_LOADING(mov##bits##_##at##_rm, bits, at, set_reg##bits(c, in, v))
 MOV_WIDTH(8)
 MOV_WIDTH(16)
 MOV_WIDTH(32)
@@ -110,11 +98,7 @@ void exec_movnti(X86Cpu *c, const X86Insn *in)
     EXTEND_MEM(op, to, from, cast, at_flat) \
     EXTEND_MEM(op, to, from, cast, at_seg)
 #define EXTEND_MEM(op, to, from, cast, at) \
-    static void op##to##_##from##_##at(X86Cpu *c, const X86Insn *in) \
-    { \
-        set_reg##to(c, in, (uint##to##_t)(cast)x86_load##from(c, in->segment, at(c, in, from / 8, false))); \
-        x86_next(c, in); \
-    }
+    HANDLER_LOADING(op##to##_##from##_##at, from, at, set_reg##to(c, in, (uint##to##_t)(cast)v))
 EXTEND(movzx, 16, 8, uint8_t)
 EXTEND(movzx, 32, 8, uint8_t)
 EXTEND(movzx, 64, 8, uint8_t)

@@ -49,21 +49,46 @@ void exec_pop(X86Cpu *c, const X86Insn *in)
     x86_next(c, in);
 }
 
+static COLD void push64_miss(X86Cpu *c, const X86Insn *in, uint64_t sp)
+{
+    x86_store_miss(c, sp, c->regs[in->rm], 8, X86_SS);
+    c->regs[X86_RSP] = sp;
+    x86_next(c, in);
+}
+
 static void push64_register(X86Cpu *c, const X86Insn *in)
 {
     uint64_t sp = c->regs[X86_RSP] - 8;
+    X86Mem64 *p = x86_in_place(c, sp, 8);
 
-    x86_store64(c, X86_SS, sp, c->regs[in->rm]);
+    if (G_UNLIKELY(!p)) {
+        push64_miss(c, in, sp);
+        return;
+    }
+    *p = c->regs[in->rm];
     c->regs[X86_RSP] = sp;
+    x86_next(c, in);
+}
+
+static COLD void pop64_miss(X86Cpu *c, const X86Insn *in)
+{
+    uint64_t v = x86_load_miss(c, c->regs[X86_RSP], 8, X86_SS);
+
+    c->regs[X86_RSP] += 8;
+    c->regs[in->rm] = v;
     x86_next(c, in);
 }
 
 static void pop64_register(X86Cpu *c, const X86Insn *in)
 {
-    uint64_t v = x86_load64(c, X86_SS, c->regs[X86_RSP]);
+    const X86Mem64 *p = x86_readable(c, c->regs[X86_RSP], 8);
 
+    if (G_UNLIKELY(!p)) {
+        pop64_miss(c, in);
+        return;
+    }
     c->regs[X86_RSP] += 8;
-    c->regs[in->rm] = v;
+    c->regs[in->rm] = *p;
     x86_next(c, in);
 }
 

@@ -23,21 +23,7 @@ NOT(64)
         x86_next(c, in); \
     }
 #define HANDLER_RMW(op, bits, form, at, ...) \
-    static void op##bits##_##at##_##form(X86Cpu *c, const X86Insn *in) \
-    { \
-        uint64_t linear = at(c, in, bits / 8, true); \
-        X86Mem##bits *p = x86_in_place(c, linear, bits / 8); \
-        if (G_LIKELY(p)) { \
-            *p = alu_##op##bits(*p, ##__VA_ARGS__, &c->cc); \
-        } else { \
-            uint16_t cc = c->cc; \
-            uint##bits##_t v = (uint##bits##_t)x86_load_miss(c, linear, bits / 8, in->segment); \
-            v = alu_##op##bits(v, ##__VA_ARGS__, &cc); \
-            x86_store_miss(c, linear, v, bits / 8, in->segment); \
-            c->cc = cc; \
-        } \
-        x86_next(c, in); \
-    }
+    HANDLER_CHANGING(op##bits##_##at##_##form, bits, at, alu_##op##bits(v, ##__VA_ARGS__, cc))
 #define EACH_WIDTH(X, ...) X(8, __VA_ARGS__) X(16, __VA_ARGS__) X(32, __VA_ARGS__) X(64, __VA_ARGS__)
 #define FOUR(op, form) { op##8_##form, op##16_##form, op##32_##form, op##64_##form }
 
