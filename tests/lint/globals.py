@@ -15,7 +15,7 @@ ALLOWED = {
     'thread_handles',                       # target/x86/disas.c: thread-local
     'terminal',                             # chardev/stdio.c: the process has one, and a signal restores it
 }
-PROCESS_WIDE = re.compile(r'^system_')
+PROCESS_WIDE = re.compile(r'(^|/)system_')
 
 
 def main(library):
@@ -26,7 +26,7 @@ def main(library):
         if not m or m[2] not in 'bBdD':
             continue
         member, name = m[1], re.sub(r'\.\d+$', '', m[3])
-        if name in ALLOWED or PROCESS_WIDE.match(member) or name.startswith(('__', 'g_define', 'quark', '_g_')):
+        if name in ALLOWED or PROCESS_WIDE.search(member) or name.startswith(('__', 'g_define', 'quark', '_g_')):
             continue
         if is_constant(library, member, name):
             continue
