@@ -1,7 +1,7 @@
 /*
  * monitor/commands.c - the table of commands; how a line becomes a command and its arguments.
  */
-#include "internal.h"
+#include "monitor/command.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "util/suggest.h"

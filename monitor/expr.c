@@ -4,7 +4,7 @@
  *
  * Recursive descent with a bound on its depth; arithmetic wraps.
  */
-#include "internal.h"
+#include "monitor/command.h"
 #include "util/error.h"
 
 #include <errno.h>

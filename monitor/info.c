@@ -1,7 +1,7 @@
 /*
  * monitor/info.c - `info`: one row an item, and beyond the rows any device by name or class.
  */
-#include "internal.h"
+#include "monitor/command.h"
 #include "block/block.h"
 #include "hw/isa.h"
 #include "hw/pci.h"

@@ -4,7 +4,7 @@
  * Keys are typed one after the other in guest time, so that a script that sends many at once types
  * as a person would: each combination is held, let go, and followed by a pause.
  */
-#include "internal.h"
+#include "monitor/command.h"
 #include "util/error.h"
 
 #include <inttypes.h>

@@ -4,7 +4,7 @@
  * Keys are those of Emacs and the ECMA-48 cursor keys.  Everything is bounded: lines by
  * MONITOR_LINE, the history by HISTORY lines.
  */
-#include "internal.h"
+#include "monitor/command.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /*
  * monitor/media.c - changing disks, and pictures of the screen.
  */
-#include "internal.h"
+#include "monitor/command.h"
 #include "block/block.h"
 #include "ui/display.h"
 #include "util/error.h"

@@ -1,7 +1,7 @@
 /*
  * monitor/memory.c - looking at memory and ports, and calculating: x, xp, print, i, o.
  */
-#include "internal.h"
+#include "monitor/command.h"
 #include "util/error.h"
 
 #include <inttypes.h>

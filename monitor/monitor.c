@@ -2,7 +2,7 @@
  * monitor/monitor.c - monitors on character devices: each has a line editor, a prompt, and output
  * that waits for a slow reader.
  */
-#include "internal.h"
+#include "monitor/command.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
  * system/monitor-host.c - what monitors ask of the program around the machine.
  */
 #include "machine.h"
-#include "system/version.h"
+#include "system/options.h"
 
 static bool host_running(void *opaque)
 {
@@ -37,7 +37,7 @@ static const char *host_name(void *opaque)
 
 static const char *host_version(void *opaque)
 {
-    return TINAMOU_VERSION;
+    return tinamou_version;
 }
 
 static CharBack *host_chardev(void *opaque, unsigned i)

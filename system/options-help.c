@@ -6,7 +6,6 @@
 #include "accel/accel.h"
 #include "core/device.h"
 #include "hw/pc.h"
-#include "system/version.h"
 #include "target/x86/cpu.h"
 #include "ui/ui.h"
 #include "util/log.h"
@@ -249,5 +248,5 @@ void options_markdown(GString *out)
 
 void options_version(GString *out)
 {
-    g_string_append(out, "Tinamou " TINAMOU_VERSION "\n");
+    g_string_append_printf(out, "Tinamou %s\n", tinamou_version);
 }

@@ -1,12 +1,12 @@
 /*
- * monitor/internal.h - the command table's types, and what the files of the monitor share.
+ * monitor/command.h - the command table's types, and what the files of the monitor share.
  *
  * A command is a row: its arguments are described, parsed and checked by the table, its handler
  * prints to a string and fails with a GError.  Nothing in a row or handler knows how the command
  * arrived, so that another protocol can use the same table.
  */
-#ifndef MONITOR_INTERNAL_H
-#define MONITOR_INTERNAL_H
+#ifndef MONITOR_COMMAND_H
+#define MONITOR_COMMAND_H
 
 #include "monitor/monitor.h"
 #include "target/x86/cpu.h"

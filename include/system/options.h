@@ -60,5 +60,6 @@ OptionsResult options_parse(Config *c, int argc, const char *const *argv, GStrin
 void options_help(GString *out);
 void options_markdown(GString *out);            /* docs/options.md */
 void options_version(GString *out);
+extern const char tinamou_version[];
 
 #endif

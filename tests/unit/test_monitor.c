@@ -10,7 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "block/block.h"
-#include "monitor/internal.h"
+#include "monitor/command.h"
 #include "ui/display.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -265,8 +265,8 @@ static void running(Rig *r, gconstpointer unused)
 
 static void info_items(Rig *r, gconstpointer unused)
 {
-    static const char *const quiet[] = { "info registers -a", "info mem", "info tlb", "info cpus", "info mtree", "info accel",
-                                         "info block", "info chardev", "info", "help", "help x", "?" };
+    static const char *const quiet[] = { "info registers -a", "info mem", "info tlb", "info cpus", "info mtree",
+                                         "info accel", "info block", "info chardev", "info", "help", "help x", "?" };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(quiet); i++) {
         g_autofree char *text = say(r, quiet[i]);
@@ -514,9 +514,11 @@ static void two_sessions(Rig *r, gconstpointer unused)
 
 static void random_lines(Rig *r, gconstpointer unused)
 {
-    static const char *const bits[] = { "x", "/", "10", "i", " ", "$rip", "(", ")", "+", "-f", "\"", "info ", "0xffffffffffffffff",
-                                        "\\", "xp", "print", "sendkey", "-", "a", "change", "cd0", "log", "cpu", "%n%s",
-                                        "registers", "-a", "help", "o", "i", "0x80", "<<", "mouse_move" };
+    static const char *const bits[] = {
+        "x", "/", "10", "i", " ", "$rip", "(", ")", "+", "-f", "\"", "info ", "0xffffffffffffffff", "\\", "xp",
+        "print", "sendkey", "-", "a", "change", "cd0", "log", "cpu", "%n%s", "registers", "-a", "help", "o", "i",
+        "0x80", "<<", "mouse_move",
+    };
 
     for (unsigned i = 0; i < 5000; i++) {
         g_autoptr(GString) line = g_string_new(NULL);
