@@ -164,7 +164,9 @@ static void emit_stores(Emit *e, uint32_t use)
     }
     if (use & USE_X87) {
         EMIT_AT(e, "\x49\x0f\xae\x82", fx);                     /* fxsave64 */
-        EMIT(e, "\xdb\xe3");                                    /* fninit: no exception left pending */
+        EMIT_AT(e, "\x41\xf6\x82", fx.fsw);                     /* test: ES, an exception to forget? */
+        EMIT(e, "\x80\x74\x02\xdb\xe2");                        /* jz over fnclex */
+        EMIT(e, "\x0f\x77");                                    /* emms: FNINIT takes ten times as long */
         EMIT_AT(e, "\x41\xd9\xaa", host_fcw);                   /* fldcw */
     } else if (use & (USE_PREG | USE_PRM)) {
         EMIT(e, "\x0f\x77");                                    /* emms */
