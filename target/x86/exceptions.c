@@ -175,7 +175,8 @@ bool x86_deliver(X86Cpu *c)
 static void deliver_benign(X86Cpu *c, unsigned vector, const char *what)
 {
     log_event(c, what, vector, false, 0);
-    Event e = { .vector = vector, .flags = x86_rflags(c) };
+    /* RF belongs to one instruction, and that has been executed (17.3.1.1). */
+    Event e = { .vector = vector, .flags = x86_rflags(c) & ~FL_RF };
     c->cur = NULL;
     c->exc.vector = -1;
     c->exc.delivering = DELIVERING_INTERRUPT;
@@ -194,7 +195,7 @@ bool x86_deliver_interrupt(X86Cpu *c, unsigned vector)
 
 void x86_software_interrupt(X86Cpu *c, unsigned vector, bool is_int_n)
 {
-    Event e = { .vector = vector, .soft = true, .flags = x86_rflags(c) };
+    Event e = { .vector = vector, .soft = true, .flags = x86_rflags(c) & ~FL_RF };
 
     /* 20.3.3: in virtual-8086 mode INT n (not INT3 and INTO) depends on IOPL, and with CR4.VME on the
      * redirection bitmap, the 32 bytes below the TSS's I/O bitmap. */

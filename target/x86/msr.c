@@ -277,6 +277,13 @@ static bool read_zero(X86Cpu *c, uint32_t n, uint64_t *v)
     return true;
 }
 
+/* Locked, with nothing enabled: writes are #GP, and software leaves it alone. */
+static bool read_feature_control(X86Cpu *c, uint32_t n, uint64_t *v)
+{
+    *v = 1;
+    return true;
+}
+
 static bool ignore(X86Cpu *c, uint32_t n, uint64_t v)
 {
     return true;
@@ -318,7 +325,7 @@ static const Msr msrs[] = {
     { 0x01b, 1, "APIC_BASE", FEAT_APIC, .read = read_apic_base, .write = write_apic_base, .valid = ~0ull },
     { 0x02a, 1, "EBL_CR_POWERON", FEAT_MSR, .read = read_zero, .write = ignore, .valid = ~0ull },
     { 0x034, 1, "SMI_COUNT", FEAT_MSR, .read = read_zero },
-    { 0x03a, 1, "FEATURE_CONTROL", FEAT_MSR, .read = read_zero },
+    { 0x03a, 1, "FEATURE_CONTROL", FEAT_MSR, .read = read_feature_control },
     { 0x03b, 1, "TSC_ADJUST", FEAT_TSC_ADJUST, FIELD(tsc_adjust), .write = write_tsc_adjust, .valid = ~0ull },
     { 0x048, 1, "SPEC_CTRL", FEAT_SPEC_CTRL, FIELD(spec_ctrl), .valid = 7 },
     { 0x049, 1, "PRED_CMD", FEAT_SPEC_CTRL, .write = ignore, .valid = 1 },

@@ -203,7 +203,7 @@ bool task_switch(X86Cpu *c, uint16_t selector, const X86Desc *d, TaskSwitch how,
     c->ldt = (X86Segment){ .selector = t.ldt };
     c->cpl = t.flags & FL_VM ? 3 : t.seg[X86_CS] & 3;
     x86_set_rflags(c, t.flags | (nested ? FL_NT : 0));
-    if ((c->cr0 & CR0_PG) && (d->ar & 8) && t.cr3 != c->cr3 && !x86_write_cr3(c, t.cr3)) {
+    if ((c->cr0 & CR0_PG) && (d->ar & 8) && !x86_write_cr3(c, t.cr3)) {
         x86_raise_error(c, EXC_GP, 0);
     }
     x86_load_ldt(c, t.ldt, EXC_TS);

@@ -27,13 +27,13 @@ void exec_syscall(X86Cpu *c, const X86Insn *in)
     uint16_t cs = c->star >> 32;
 
     require_ud(c, (c->efer & EFER_SCE) && x86_in_code64(c));
-    uint32_t flags = x86_rflags(c);
+    uint32_t flags = x86_rflags(c) & ~FL_RF;
     c->regs[X86_RCX] = c->regs[X86_RIP];
     c->regs[X86_R11] = flags;
     c->regs[X86_RIP] = c->lstar;
     flat_code(c, cs, 0, true);
     flat_stack(c, (cs & 0xfffc) + 8);
-    x86_set_rflags(c, flags & ~((uint32_t)c->fmask | FL_RF));
+    x86_set_rflags(c, flags & ~(uint32_t)c->fmask);
 }
 
 void exec_sysret(X86Cpu *c, const X86Insn *in)
