@@ -110,26 +110,25 @@ bool take_memory(Config *c, const OptionUse *use, GError **errp)
     return true;
 }
 
+/* The guest sees one package of cores with one thread each (target/x86/cpuid.c): another arrangement
+ * cannot be had, and is not ignored. */
 bool take_smp(Config *c, const OptionUse *use, GError **errp)
 {
-    static const char *const parts[] = { "sockets", "cores", "threads" };
-    uint64_t product = 1, cpus;
-    bool all = true;
+    const KeyVals *k = use->keys;
+    unsigned cpus = keyvals_num(k, "cpus", keyvals_num(k, "cores", keyvals_num(k, "maxcpus", 1)));
+    const struct { const char *key, *why; unsigned must; } fixed[] = {
+        { "cores", "all processors are cores of one package", cpus },
+        { "sockets", "all processors are cores of one package", 1 },
+        { "threads", "a core is one processor", 1 },
+        { "maxcpus", "processors cannot be added while the machine runs", cpus },
+    };
 
-    for (unsigned i = 0; i < G_N_ELEMENTS(parts); i++) {
-        product *= keyvals_num(use->keys, parts[i], 1);
-        all = all && keyvals_str(use->keys, parts[i]);
-    }
-    cpus = keyvals_num(use->keys, "cpus", keyvals_num(use->keys, "maxcpus", product));
-    if (keyvals_num(use->keys, "maxcpus", cpus) != cpus) {
-        error_set(errp, "maxcpus must be %" G_GUINT64_FORMAT " as well: processors cannot be added while the "
-                  "machine runs", cpus);
-        return false;
-    }
-    if (cpus % product || (all && cpus != product)) {
-        error_set(errp, "sockets, cores and threads multiply to %" G_GUINT64_FORMAT ", which does not give %"
-                  G_GUINT64_FORMAT " processors", product, cpus);
-        return false;
+    for (unsigned i = 0; i < G_N_ELEMENTS(fixed); i++) {
+        if (keyvals_num(k, fixed[i].key, fixed[i].must) != fixed[i].must) {
+            error_set(errp, "%s must be %u%s: %s", fixed[i].key, fixed[i].must, fixed[i].must == cpus && cpus > 1 ?
+                      " as well" : "", fixed[i].why);
+            return false;
+        }
     }
     c->cpus = cpus;
     return true;

@@ -38,9 +38,9 @@ static const KeySpec memory_keys[] = {
 
 static const KeySpec smp_keys[] = {
     { "cpus", KEY_UINT, "processors (default 1)", 1, 255 },
-    { "sockets", KEY_UINT, "with cores and threads: must multiply to the number of processors", 1, 255 },
-    { "cores", KEY_UINT, "see sockets", 1, 255 },
-    { "threads", KEY_UINT, "see sockets", 1, 255 },
+    { "sockets", KEY_UINT, "1: all processors are cores of one package", 1, 255 },
+    { "cores", KEY_UINT, "the same number as cpus, and may be given instead", 1, 255 },
+    { "threads", KEY_UINT, "1: a core is one processor", 1, 255 },
     { "maxcpus", KEY_UINT, "as many as cpus: none can be added later", 1, 255 },
     { NULL },
 };

@@ -330,7 +330,7 @@ static void keys(Rig *r, gconstpointer unused)
     SAYS_IN("sendkey ctlr-a", "error: ");
     SAYS_IN("sendkey a 0", "keys are held for 1 to");
     for (int i = 0; i < 1024; i++) {
-        g_autofree char *text = say(r, "sendkey b");
+        g_free(say(r, "sendkey b"));
     }
     SAYS_IN("sendkey b", "1024 keys wait");
 }
@@ -528,7 +528,7 @@ static void random_lines(Rig *r, gconstpointer unused)
         for (int n = g_test_rand_int_range(0, 8); n; n--) {
             g_string_append(line, bits[g_test_rand_int_range(0, G_N_ELEMENTS(bits))]);
         }
-        g_autofree char *text = say(r, line->str);
+        g_free(say(r, line->str));
         command_complete(&s, line->str, &start, names);
         g_assert_cmpuint(start, <=, line->len);
     }
