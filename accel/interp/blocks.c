@@ -487,7 +487,8 @@ Block *blocks_find(InterpVcpu *v, uint64_t linear, uint32_t key)
 
 bool blocks_init(InterpVcpu *v, GError **errp)
 {
-    v->arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    v->arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                    -1, 0);
     if (v->arena == MAP_FAILED) {
         error_set_errno(errp, errno, "no %u MiB of memory for decoded code", ARENA_BYTES >> 20);
         return false;

@@ -369,7 +369,8 @@ static void interp_info(Accel *accel, Vcpu *vcpu, GString *out)
                            v->stats.invalidated, v->stats.dropped_pages);
     g_string_append_printf(out, "code cache              %zu of %u KiB used, emptied %" PRIu64 " times\n",
                            v->arena_used >> 10, ARENA_BYTES >> 10, v->stats.flushes);
-    g_string_append_printf(out, "TLB misses              %" PRIu64 ", flushes %" PRIu64 "\n", misses, flushes);
+    g_string_append_printf(out, "TLB misses              %" PRIu64 ", flushes %" PRIu64 "\n", misses,
+                           flushes);
 }
 
 const AccelOps accel_interp = {

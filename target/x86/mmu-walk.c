@@ -59,8 +59,8 @@ static bool set_flags(X86Cpu *c, hwaddr gpa, unsigned size, uint64_t old, uint64
     }
     if (size == 4) {
         uint32_t was = (uint32_t)old;
-        if (!__atomic_compare_exchange_n((uint32_t *)p, &was, (uint32_t)(old | flags), false, __ATOMIC_SEQ_CST,
-                                         __ATOMIC_RELAXED)) {
+        if (!__atomic_compare_exchange_n((uint32_t *)p, &was, (uint32_t)(old | flags), false,
+                                         __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
             return false;
         }
     } else if (!__atomic_compare_exchange_n((uint64_t *)p, &old, old | flags, false, __ATOMIC_SEQ_CST,

@@ -105,7 +105,8 @@ static void fill_io(X86Cpu *c, uint64_t linear, const PageWalk *w, TlbKind kind,
     IoTlbEntry *e = &c->mmu->io[linear >> PAGE_BITS & (IO_TLB_SIZE - 1)];
 
     *e = (IoTlbEntry){ .tag = linear & X86_PAGE_MASK, .gpa = w->gpa & X86_PAGE_MASK, .kind = kind,
-                       .writable = w->can_write, .global = w->global, .shift = w->shift, .section = t->section };
+                       .writable = w->can_write, .global = w->global, .shift = w->shift,
+                       .section = t->section };
 }
 
 /* The target of an access that lies in one page; raises #PF. */

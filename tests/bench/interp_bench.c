@@ -1,13 +1,12 @@
 /*
  * Millions of guest instructions a second of processor time, for a few guest loops:
- * interp_bench [seconds].
+ * interp_bench PROGRAM [seconds].
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include "accel/accel.h"
-#include "unit/x86_bench.h"
-#include "interp_bench.bin.h"
+#include "../unit/x86_bench.h"
 
 /* Of this thread, so that other work on the host does not count. */
 static double cpu_seconds(void)
@@ -21,19 +20,26 @@ static double cpu_seconds(void)
 int main(int argc, char **argv)
 {
     static const char *const names[] = { "registers", "memory", "calls", "kernel-like" };
-    double seconds = argc > 1 ? atof(argv[1]) : 1;
+    double seconds = argc > 2 ? atof(argv[2]) : 1;
     GError *err = NULL;
+    gchar *program;
+    gsize len;
+
+    if (argc < 2 || !g_file_get_contents(argv[1], &program, &len, &err)) {
+        fprintf(stderr, "interp_bench: %s\n", err ? err->message : "which program? interp_bench.bin, of the build");
+        return 1;
+    }
     Bench *b = bench_new("max");
     X86Cpu *c = b->c;
 
     bench_long(b, 0);
     Accel *a = accel_open(b->m, "interp", &err);
     g_assert_true(a->ops->vcpu_create(a, &c->vcpu, &err));
-    as_write(b->m->mem, 0x8000, interp_bench_bin, interp_bench_bin_len);
+    as_write(b->m->mem, 0x8000, program, len);
     for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
         unsigned at = 0x8000, part = 0;
-        for (unsigned off = 1; off < interp_bench_bin_len && part < i; off++) {
-            if (off % 256 == 0 && interp_bench_bin[off - 1] == 0xcc) {
+        for (unsigned off = 1; off < len && part < i; off++) {
+            if (off % 256 == 0 && (uint8_t)program[off - 1] == 0xcc) {
                 at = 0x8000 + off;
                 part++;
             }
@@ -55,5 +61,6 @@ int main(int argc, char **argv)
     a->ops->vcpu_destroy(a, &c->vcpu);
     a->ops->destroy(a);
     bench_free(b);
+    g_free(program);
     return 0;
 }

@@ -11,7 +11,7 @@
 #include "accel/accel.h"
 #include "native.h"
 #include "target/x86/alu.h"
-#include "unit/x86_bench.h"
+#include "../unit/x86_bench.h"
 
 enum { ROUNDS = 150, FLAGS = FL_STATUS };
 
@@ -19,8 +19,8 @@ static const uint16_t tested[] = {
     OP_ADD, OP_OR, OP_ADC, OP_SBB, OP_AND, OP_SUB, OP_XOR, OP_CMP, OP_TEST, OP_INC, OP_DEC, OP_NEG, OP_NOT,
     OP_MOV, OP_MOVZX, OP_MOVSX, OP_MOVSXD, OP_LEA, OP_XCHG, OP_XADD, OP_CMPXCHG, OP_CMPXCHG8B, OP_BT, OP_BTS,
     OP_BTR, OP_BTC, OP_BSF, OP_BSR, OP_SHLD, OP_SHRD, OP_ROL, OP_ROR, OP_RCL, OP_RCR, OP_SHL, OP_SHR, OP_SAR,
-    OP_MUL, OP_IMUL1, OP_IMUL2, OP_IMUL3, OP_DIV, OP_IDIV, OP_CBW, OP_CWD, OP_SETCC, OP_CMOV, OP_BSWAP, OP_CLC,
-    OP_STC, OP_CMC, OP_LAHF, OP_SAHF, OP_XLAT, OP_MOVNTI, OP_NOP, OP_CLD, OP_STD,
+    OP_MUL, OP_IMUL1, OP_IMUL2, OP_IMUL3, OP_DIV, OP_IDIV, OP_CBW, OP_CWD, OP_SETCC, OP_CMOV, OP_BSWAP,
+    OP_CLC, OP_STC, OP_CMC, OP_LAHF, OP_SAHF, OP_XLAT, OP_MOVNTI, OP_NOP, OP_CLD, OP_STD,
     OP_MOVS, OP_STOS, OP_LODS, OP_CMPS, OP_SCAS,
 };
 
@@ -35,8 +35,8 @@ static unsigned code_slot;
 
 static uint64_t random_value(void)
 {
-    static const uint64_t edges[] = { 0, 1, ~0ull, 0x7f, 0x80, 0x7fff, 0x8000, 0x7fffffff, 0x80000000, 0xffffffff,
-                                      1ull << 63, ~0ull >> 1 };
+    static const uint64_t edges[] = { 0, 1, ~0ull, 0x7f, 0x80, 0x7fff, 0x8000, 0x7fffffff, 0x80000000,
+                                      0xffffffff, 1ull << 63, ~0ull >> 1 };
     uint64_t v = (uint64_t)g_rand_int(rnd) << 32 | g_rand_int(rnd);
 
     return g_rand_int_range(rnd, 0, 6) ? v >> g_rand_int_range(rnd, 0, 64)
@@ -142,8 +142,8 @@ static bool aim(const X86Insn *in, uint64_t *regs)
     if (in->addrsize == 32 && x86_code_bits(c) == 64) {
         regs[in->base] = (uint32_t)regs[in->base];
     }
-    if (in->row->op >= OP_BT && has_kind(in->row, OPK_G)
-        && (in->row->op == OP_BT || in->row->op == OP_BTS || in->row->op == OP_BTR || in->row->op == OP_BTC)) {
+    unsigned op = in->row->op;
+    if (has_kind(in->row, OPK_G) && (op == OP_BT || op == OP_BTS || op == OP_BTR || op == OP_BTC)) {
         if (in->reg == in->base || in->reg == in->index) {
             return false;
         }
@@ -152,7 +152,8 @@ static bool aim(const X86Insn *in, uint64_t *regs)
     return true;
 }
 
-static void fail(const X86Insn *in, const uint64_t *regs, uint64_t flags, const char *what, uint64_t got, uint64_t want)
+static void fail(const X86Insn *in, const uint64_t *regs, uint64_t flags, const char *what, uint64_t got,
+                 uint64_t want)
 {
     g_autoptr(GString) s = g_string_new(NULL);
     char name[32];

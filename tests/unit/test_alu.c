@@ -166,8 +166,8 @@ static Ref ref_shift(Shift op, unsigned bits, uint64_t v, unsigned count, uint16
 #define TEST_SHIFTS(bits, type) \
     static void shifts##bits(uint64_t x, unsigned n, uint16_t in) \
     { \
-        static type (*const fn[])(type, uint8_t, uint16_t *) = { alu_rol##bits, alu_ror##bits, alu_rcl##bits, \
-            alu_rcr##bits, alu_shl##bits, alu_shr##bits, alu_sar##bits }; \
+        static type (*const fn[])(type, uint8_t, uint16_t *) = { alu_rol##bits, alu_ror##bits, \
+            alu_rcl##bits, alu_rcr##bits, alu_shl##bits, alu_shr##bits, alu_sar##bits }; \
         static const char *const names[] = { "rol", "ror", "rcl", "rcr", "shl", "shr", "sar" }; \
         for (Shift op = ROL; op <= SAR; op++) { \
             uint16_t cc = in; \

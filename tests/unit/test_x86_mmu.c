@@ -378,7 +378,8 @@ static void test_crossing(void)
     poke(b, frame(1), 0x55667788, 4);
     g_assert_cmpint(outcome((Access){ .linear = high + 0xffd, .size = 4 }, &v), ==, -1);
     g_assert_cmphex(v, ==, 0x88112233);
-    WORKS(outcome((Access){ .linear = high + 0xffe, .size = 8, .write = true, .value = 0xa1a2a3a4a5a6a7a8 }, NULL));
+    WORKS(outcome((Access){ .linear = high + 0xffe, .size = 8, .write = true, .value = 0xa1a2a3a4a5a6a7a8 },
+                  NULL));
     g_assert_cmphex(peek(b, frame(0) + 0xffe, 2), ==, 0xa7a8);
     g_assert_cmphex(peek(b, frame(1), 8), ==, 0xa1a2a3a4a5a6);
     /* The second half faults: nothing has been written, CR2 is in the second page. */
@@ -393,7 +394,10 @@ static void test_crossing(void)
 static uint64_t last_write;
 
 static uint64_t io_read(void *dev, hwaddr off, unsigned size) { return off << 8 | size; }
-static void io_write(void *dev, hwaddr off, uint64_t v, unsigned size) { last_write = off << 40 | (uint64_t)size << 32 | v; }
+static void io_write(void *dev, hwaddr off, uint64_t v, unsigned size)
+{
+    last_write = off << 40 | (uint64_t)size << 32 | v;
+}
 
 static void test_registers_and_rom(void)
 {

@@ -69,7 +69,7 @@ static inline const void *x86_readable(X86Cpu *c, uint64_t linear, unsigned size
 {
     const X86TlbEntry *e = x86_tlb_entry(c, linear);
 
-    return G_LIKELY(((linear + size - 1) & X86_PAGE_MASK) == e->read) ? (const void *)(linear + e->addend) : NULL;
+    return G_LIKELY(((linear + size - 1) & X86_PAGE_MASK) == e->read) ? (void *)(linear + e->addend) : NULL;
 }
 
 static inline void *x86_in_place(X86Cpu *c, uint64_t linear, unsigned size)

@@ -54,7 +54,8 @@ typedef void AtomicFn(void *p, Atomic *a);
     { \
         uint16_t f; \
         __asm__ volatile("movq %2, %%rax\n\tlock cmpxchg" suffix " %3, %0\n\tmovq %%rax, %2" SAVE \
-                         : "+m"(*(type *)p), "=&a"(f), "+&r"(a->acc) : "r"((type)a->value) : "cc", "memory"); \
+                         : "+m"(*(type *)p), "=&a"(f), "+&r"(a->acc) \
+                         : "r"((type)a->value) : "cc", "memory"); \
         a->cc = f; \
     }
 #define ANY(bits, suffix, type) \
@@ -66,7 +67,8 @@ typedef void AtomicFn(void *p, Atomic *a);
     UNARY(not, bits, suffix, type) \
     XADD(bits, suffix, type) XCHG(bits, suffix, type) CMPXCHG(bits, suffix, type)
 #define WIDE(bits, suffix, type) \
-    BINARY(bts, LOAD, bits, suffix, type) BINARY(btr, LOAD, bits, suffix, type) BINARY(btc, LOAD, bits, suffix, type)
+    BINARY(bts, LOAD, bits, suffix, type) BINARY(btr, LOAD, bits, suffix, type) \
+    BINARY(btc, LOAD, bits, suffix, type)
 
 ANY(8, "b", uint8_t)
 ANY(16, "w", X86Mem16)
@@ -78,8 +80,8 @@ WIDE(64, "q", X86Mem64)
 
 #define FOUR(op) [ATOMIC_##op] = { op##8, op##16, op##32, op##64 }
 static AtomicFn *const functions[ATOMIC_KINDS][4] = {
-    FOUR(add), FOUR(or), FOUR(adc), FOUR(sbb), FOUR(and), FOUR(sub), FOUR(xor), FOUR(inc), FOUR(dec), FOUR(neg),
-    FOUR(not), FOUR(xchg), FOUR(xadd), FOUR(cmpxchg),
+    FOUR(add), FOUR(or), FOUR(adc), FOUR(sbb), FOUR(and), FOUR(sub), FOUR(xor), FOUR(inc), FOUR(dec),
+    FOUR(neg), FOUR(not), FOUR(xchg), FOUR(xadd), FOUR(cmpxchg),
     [ATOMIC_bts] = { NULL, bts16, bts32, bts64 },
     [ATOMIC_btr] = { NULL, btr16, btr32, btr64 },
     [ATOMIC_btc] = { NULL, btc16, btc32, btc64 },

@@ -13,8 +13,8 @@ typedef enum AtomicKind {
 } AtomicKind;
 
 typedef struct Atomic {
-    uint64_t value;             /* in: the operand (bts, btr, btc: a bit below the width); out: what memory held
-                                   (xchg, xadd) */
+    uint64_t value;             /* in: the operand (bts, btr, btc: a bit below the width); out: what
+                                 * memory held (xchg, xadd) */
     uint64_t acc;               /* cmpxchg: RAX, in and out */
     uint16_t cc;                /* flags, in and out */
 } Atomic;

@@ -35,8 +35,6 @@ X86ExecFn *bind_unary(const X86Insn *in, X86Form form, unsigned width);
 X86ExecFn *bind_shift(const X86Insn *in, X86Form form, unsigned width);
 X86ExecFn *bind_mov(const X86Insn *in, X86Form form, unsigned width);
 X86ExecFn *bind_multiply(const X86Insn *in, X86Form form, unsigned width);
-X86ExecFn *bind_bits(const X86Insn *in, X86Form form, unsigned width);
-X86ExecFn *bind_condition(const X86Insn *in, X86Form form, unsigned width);
 X86ExecFn *bind_stack(const X86Cpu *c, const X86Insn *in);
 X86ExecFn *bind_branch(const X86Cpu *c, const X86Insn *in);
 
@@ -57,7 +55,7 @@ static ALWAYS_INLINE uint8_t get_rm8(X86Cpu *c, const X86Insn *in) { return *x86
 static ALWAYS_INLINE uint8_t get_acc8(X86Cpu *c, const X86Insn *in) { return (uint8_t)c->regs[X86_RAX]; }
 static ALWAYS_INLINE void set_reg8(X86Cpu *c, const X86Insn *in, uint8_t v) { *x86_byte(c, in->reg8) = v; }
 static ALWAYS_INLINE void set_rm8(X86Cpu *c, const X86Insn *in, uint8_t v) { *x86_byte(c, in->rm8) = v; }
-static ALWAYS_INLINE void set_acc8(X86Cpu *c, const X86Insn *in, uint8_t v) { *(uint8_t *)&c->regs[X86_RAX] = v; }
+static ALWAYS_INLINE void set_acc8(X86Cpu *c, const X86Insn *in, uint8_t v) { *x86_byte(c, 0) = v; }
 
 /* 16-bit results leave the rest of the register, 32-bit results clear it (volume 1, 3.4.1.1). */
 static ALWAYS_INLINE void put16(uint64_t *r, uint16_t v) { memcpy(r, &v, 2); }
@@ -72,7 +70,10 @@ static ALWAYS_INLINE void put64(uint64_t *r, uint64_t v) { *r = v; }
     { \
         put##bits(&c->regs[in->reg], v); \
     } \
-    static ALWAYS_INLINE void set_rm##bits(X86Cpu *c, const X86Insn *in, type v) { put##bits(&c->regs[in->rm], v); } \
+    static ALWAYS_INLINE void set_rm##bits(X86Cpu *c, const X86Insn *in, type v) \
+    { \
+        put##bits(&c->regs[in->rm], v); \
+    } \
     static ALWAYS_INLINE void set_acc##bits(X86Cpu *c, const X86Insn *in, type v) \
     { \
         put##bits(&c->regs[X86_RAX], v); \

@@ -48,7 +48,8 @@ static X86ExecFn *const mov_forms[FORM_COUNT][4] = {
     static void mov_direct##bits(X86Cpu *c, const X86Insn *in) \
     { \
         bool store = in->row->operand[0].kind == OPK_O; \
-        uint64_t at = x86_segmented(c, in->segment, in->imm & ~0ull >> (64 - in->addrsize), bits / 8, store); \
+        uint64_t off = in->imm & ~0ull >> (64 - in->addrsize); \
+        uint64_t at = x86_segmented(c, in->segment, off, bits / 8, store); \
         if (store) { \
             x86_store##bits(c, in->segment, at, get_acc##bits(c, in)); \
         } else { \

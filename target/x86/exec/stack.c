@@ -11,7 +11,8 @@
 #define PUSH(bits) \
     static void push##bits(X86Cpu *c, const X86Insn *in) \
     { \
-        x86_push##bits(c, in->row->operand[0].kind == OPK_I ? (uint##bits##_t)in->imm : load_rm##bits(c, in)); \
+        bool immediate = in->row->operand[0].kind == OPK_I; \
+        x86_push##bits(c, immediate ? (uint##bits##_t)in->imm : load_rm##bits(c, in)); \
     }
 PUSH(16)
 PUSH(32)

@@ -79,8 +79,8 @@ ELEMENT(64)
 
 /* Elements, at most n, from offset `off` that stay in their page, do not wrap, and fit the segment;
  * 0: leave it to the one-element form.  Their linear address in *linear. */
-static uint64_t run_length(X86Cpu *c, const X86Insn *in, unsigned seg, uint64_t off, unsigned size, uint64_t n,
-                           bool write, uint64_t *linear)
+static uint64_t run_length(X86Cpu *c, const X86Insn *in, unsigned seg, uint64_t off, unsigned size,
+                           uint64_t n, bool write, uint64_t *linear)
 {
     uint64_t mask = address_mask(in);
     const X86Segment *s = &c->seg[seg];

@@ -9,7 +9,10 @@
 
 /* NOT changes no flags; as a function it looks like the others. */
 #define NOT(bits) \
-    static ALWAYS_INLINE uint##bits##_t alu_not##bits(uint##bits##_t a, uint16_t *cc) { return (uint##bits##_t)~a; }
+    static ALWAYS_INLINE uint##bits##_t alu_not##bits(uint##bits##_t a, uint16_t *cc) \
+    { \
+        return (uint##bits##_t)~a; \
+    }
 NOT(8)
 NOT(16)
 NOT(32)
