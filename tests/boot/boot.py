@@ -94,8 +94,8 @@ def tell_loader(tinamou, kernel, says, *modules):
         for n, text in enumerate(modules):
             paths.append(os.path.join(tmp, f'module{n}'))
             pathlib.Path(paths[-1]).write_bytes(text.encode() + b'\n\0')
-        with Guest(tinamou, '-m', '4G', '-device', 'isa-debug-exit', '-kernel', kernel, '-append', 'hello world',
-                   '-initrd', ','.join(paths), deadline=60) as g:
+        with Guest(tinamou, '-m', '4G', '-device', 'isa-debug-exit', '-kernel', kernel, '-initrd',
+                   ','.join(paths), '-append', 'hello world', deadline=60) as g:
             g.expect(says + r' kernel, command line: .*hello world\n')
             for text in modules:
                 g.expect(r'module: .* ' + f'{len(text) + 2:08X}' + text)

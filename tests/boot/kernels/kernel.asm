@@ -1,6 +1,6 @@
 ; A kernel that says on the first serial port what its loader told it, then ends the machine through
-; isa-debug-exit (port 0x501).  Assembled three times: -DMULTIBOOT (addresses in the header), -DMULTIBOOT -DELF
-; (an ELF file) and -DPVH.
+; isa-debug-exit (port 0x501).  Assembled three times: -DMULTIBOOT (addresses in the header),
+; -DMULTIBOOT -DELF (an ELF file) and -DPVH.
 
 bits 32
 LOAD    equ 0x200000
