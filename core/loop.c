@@ -12,6 +12,8 @@ struct Loop {
     Clock *clock;
     GMutex mutex;
     GThread *_Atomic owner;     /* of the mutex; for loop_locked() */
+    GMutex gate;                /* the loop holds it while it waits for the mutex */
+    _Atomic bool gate_shut;
     GArray *fds;                /* GPollFD, reused between polls */
 };
 
@@ -44,6 +46,7 @@ Loop *loop_new(Clock *clock)
     l->context = g_main_context_new();
     l->clock = clock;
     g_mutex_init(&l->mutex);
+    g_mutex_init(&l->gate);
     l->fds = g_array_new(FALSE, FALSE, sizeof(GPollFD));
     clock_on_rearm(clock, wake_for_timer, l);
     return l;
@@ -54,6 +57,7 @@ void loop_free(Loop *l)
     g_main_context_unref(l->context);
     g_array_free(l->fds, TRUE);
     g_mutex_clear(&l->mutex);
+    g_mutex_clear(&l->gate);
     g_free(l);
 }
 
@@ -62,11 +66,32 @@ GMainContext *loop_context(Loop *l)
     return l->context;
 }
 
-void loop_lock(Loop *l)
+static void take_mutex(Loop *l)
 {
     g_mutex_lock(&l->mutex);
     handoff_take(&l->mutex);
     l->owner = g_thread_self();
+}
+
+void loop_lock(Loop *l)
+{
+    if (l->gate_shut) {
+        g_mutex_lock(&l->gate);
+        g_mutex_unlock(&l->gate);
+    }
+    take_mutex(l);
+}
+
+/* GMutex goes to whoever asks first after it was dropped, which a vCPU that polls a register does again
+ * and again before the loop's thread has even been woken: timers and interrupts would stand still for
+ * seconds.  So the loop shuts the gate first, and a vCPU that comes then waits its turn. */
+static void lock_before_others(Loop *l)
+{
+    g_mutex_lock(&l->gate);
+    l->gate_shut = true;
+    take_mutex(l);
+    l->gate_shut = false;
+    g_mutex_unlock(&l->gate);
 }
 
 void loop_unlock(Loop *l)
@@ -98,7 +123,7 @@ void loop_run(Loop *l, int64_t max_ns)
 {
     gint priority, glib_ms;
 
-    loop_lock(l);
+    lock_before_others(l);
     if (!g_main_context_acquire(l->context)) {
         loop_unlock(l);
         g_return_if_reached();
@@ -112,7 +137,7 @@ void loop_run(Loop *l, int64_t max_ns)
     int ms = poll_timeout(clock_host_wait(l->clock), max_ns, glib_ms);
     loop_unlock(l);
     g_poll((GPollFD *)(void *)l->fds->data, need, ms);
-    loop_lock(l);
+    lock_before_others(l);
     clock_run(l->clock);
     if (g_main_context_check(l->context, priority, (GPollFD *)(void *)l->fds->data, need)) {
         g_main_context_dispatch(l->context);

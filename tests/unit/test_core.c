@@ -105,6 +105,47 @@ static void test_loop_runs_posts_of_other_threads_with_the_lock(void)
     clock_free(c);
 }
 
+typedef struct Hog {
+    Loop *loop;
+    _Atomic bool stop;
+    uint64_t turns;
+} Hog;
+
+/* A vCPU that polls a device register: it drops the lock only to take it again. */
+static gpointer hog_lock(gpointer opaque)
+{
+    Hog *h = opaque;
+
+    while (!h->stop) {
+        loop_lock(h->loop);
+        int64_t until = g_get_monotonic_time() + 2;      /* us */
+        while (g_get_monotonic_time() < until) {
+        }
+        h->turns++;
+        loop_unlock(h->loop);
+    }
+    return NULL;
+}
+
+static void test_loop_gets_the_lock_from_one_who_polls(void)
+{
+    Clock *c = clock_new_manual();
+    Hog h = { .loop = loop_new(c) };
+    GThread *thread = g_thread_new("hog", hog_lock, &h);
+    int64_t end = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+    unsigned turns = 0;
+
+    for (; turns < 20 && g_get_monotonic_time() < end; turns++) {
+        loop_run(h.loop, NS_PER_MS);        /* sleeps, so that it asks for the lock late */
+    }
+    h.stop = true;
+    g_thread_join(thread);
+    g_assert_cmpuint(turns, ==, 20);
+    g_assert_cmpuint(h.turns, >, 10);
+    loop_free(h.loop);
+    clock_free(c);
+}
+
 typedef struct Inner {
     uint16_t x[3];
 } Inner;
@@ -233,6 +274,7 @@ int main(int argc, char **argv)
     g_test_add_func("/clock/always-due", test_clock_always_due_timer_does_not_hang);
     g_test_add_func("/clock/stops", test_clock_stops_with_the_machine);
     g_test_add_func("/loop/post", test_loop_runs_posts_of_other_threads_with_the_lock);
+    g_test_add_func("/loop/turns", test_loop_gets_the_lock_from_one_who_polls);
     g_test_add_func("/state/round-trip", test_state_round_trip_and_refusals);
     g_test_add_func("/util/suggest", test_suggest_finds_the_near_and_not_the_far);
     g_test_add_func("/util/size", test_size_reads_what_people_write);
