@@ -7,7 +7,7 @@
 #include <glib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include "../unit/x86_bench.h"
+#include "unit/x86_bench.h"
 
 enum { AT_PROGRAM = 0x240000, AT_OUTPUT = 0x280000, OUTPUT_SIZE = 0x10000, AT_END = 0x8000 };
 
