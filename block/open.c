@@ -66,7 +66,7 @@ static bool iso_is_complete(const BlockDriver *drv, void *disk, uint64_t size, c
     return true;
 }
 
-static const BlockDriver *find_driver(const char *format, GError **errp)
+const BlockDriver *block_find_driver(const char *format, GError **errp)
 {
     const char *names[G_N_ELEMENTS(block_drivers)] = { NULL };
 
@@ -84,7 +84,7 @@ static const BlockDriver *find_driver(const char *format, GError **errp)
         }
     }
     g_autofree char *tail = suggest_tail(format, names);
-    error_set(errp, "unknown image format '%s'%s (known: raw)", format, tail);
+    error_set(errp, "there is no image format '%s'%s", format, *tail ? tail : "; there is raw");
     return NULL;
 }
 
@@ -112,7 +112,7 @@ static bool accept_guess(const BlockDriver *drv, void *disk, uint64_t size, cons
 
 Block *block_open(Loop *loop, const BlockOptions *o, GError **errp)
 {
-    const BlockDriver *drv = find_driver(o->format ? o->format : "raw", errp);
+    const BlockDriver *drv = block_find_driver(o->format ? o->format : "raw", errp);
     uint64_t size = 0;
 
     if (!drv) {

@@ -37,7 +37,7 @@ static bool lock_file(int fd, const char *path, bool shared, GError **errp)
     if (errno != EAGAIN && errno != EACCES) {
         return true;            /* a file system without locks: nothing to hold against the user */
     }
-    error_set(errp, "image '%s' is in use by another process%s; close that one first, use -snapshot or "
+    error_set(errp, "image '%s' is in use by another process or drive%s; close that one first, use -snapshot or "
               "readonly=on in both, or file.locking=off if the other is known not to write", path,
               shared ? " that writes to it" : "");
     return false;

@@ -226,18 +226,6 @@ bool take_cdrom(Config *c, const OptionUse *use, GError **errp)
     return true;
 }
 
-static bool take_format(const char *format, GError **errp)
-{
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-
-    for (const BlockDriver *const *d = block_drivers; *d; d++) {
-        if ((*d)->open) {           /* the others are not made by name */
-            g_ptr_array_add(names, (char *)(*d)->name);
-        }
-    }
-    return one_of(names, "image format", format, errp);
-}
-
 bool take_drive(Config *c, const OptionUse *use, GError **errp)
 {
     const KeyVals *k = use->keys;
@@ -246,7 +234,7 @@ bool take_drive(Config *c, const OptionUse *use, GError **errp)
     bool has_index = keyvals_str(k, "index"), has_unit = keyvals_str(k, "unit") || keyvals_str(k, "bus");
     DriveConfig *d;
 
-    if (format && !take_format(format, errp)) {
+    if (format && !block_find_driver(format, errp)) {
         return false;
     }
     if (has_index && has_unit) {

@@ -58,7 +58,7 @@ void ata_identify(const IdeDrive *d, uint8_t *out)
     ide_put_text(out + 2 * 23, d->ver, 8);
     ide_put_text(out + 2 * 27, d->model, 40);
     put_word(out, 47, 0x8000 | ATA_MULTIPLE_MAX);
-    put_word(out, 48, 1);                           /* 32-bit data port */
+    put_word(out, 48, 0x4000);                      /* no trusted computing */
     put_word(out, 49, 0x0f00);                      /* IORDY, LBA, DMA */
     put_word(out, 50, 0x4000);
     put_word(out, 51, 0x0200);                      /* PIO 2 and DMA 2, as before word 53 */
@@ -74,10 +74,10 @@ void ata_identify(const IdeDrive *d, uint8_t *out)
     put_word(out, 80, 0x01f0);                      /* ATA-4 to ATA8-ACS */
     put_word(out, 82, 0x4061);                      /* NOP, look-ahead, write cache, SMART */
     put_word(out, 83, 0x7400);                      /* FLUSH CACHE (EXT), 48-bit addresses */
-    put_word(out, 84, 0x4040);                      /* WRITE DMA FUA EXT */
+    put_word(out, 84, 0x4060);                      /* WRITE DMA FUA EXT, general purpose logs */
     put_word(out, 85, 0x4000 | (a->read_ahead ? 0x40 : 0) | (a->write_cache ? 0x20 : 0) | (a->smart ? 1 : 0));
     put_word(out, 86, 0x3400);
-    put_word(out, 87, 0x4040);
+    put_word(out, 87, 0x4060);
     put_word(out, 88, 0x003f | selected_mode(a, 8));
     put_word(out, 93, d->unit ? 0x6b00 : 0x600b);    /* reset: passed; number by jumper; 80 wires */
     st64le(out + 2 * 100, a->sectors);
@@ -117,6 +117,13 @@ void ata_smart_thresholds(uint8_t *out)
         out[3 + 12 * i] = attributes[i].threshold;
     }
     put_checksum(out);
+}
+
+/* ACS A.2: the directory of general purpose logs, which lists none. */
+void ata_log_directory(uint8_t *out)
+{
+    memset(out, 0, ATA_SECTOR);
+    put_word(out, 0, 1);
 }
 
 /* ACS A.2, A.4, A.17: the directory, the summary error log and the self-test log, the last two empty. */

@@ -443,6 +443,19 @@ static void ata_identify_device(IdeDrive *d, unsigned arg)
     give_sector(d);
 }
 
+/* READ LOG EXT, ACS 7.24 */
+static void ata_read_log(IdeDrive *d, unsigned arg)
+{
+    const IdeRegs *r = &d->regs;
+
+    if (r->lba_low[0] != 0 || r->count[0] != 1 || r->count[1] != 0) {
+        ide_fail(d, ERROR_ABRT);
+        return;
+    }
+    ata_log_directory(d->buf);
+    give_sector(d);
+}
+
 static void ata_smart(IdeDrive *d, unsigned arg)
 {
     uint8_t what = d->regs.feature[0];
@@ -494,6 +507,7 @@ static const AtaCommand commands[256] = {
     [0x25] = { ata_transfer, X_EXT | X_DMA },
     [0x27] = { ata_native_max, X_EXT },
     [0x29] = { ata_transfer, X_EXT | X_MULTIPLE },
+    [0x2f] = { ata_read_log },
     [0x30] = { ata_transfer, X_WRITE },
     [0x31] = { ata_transfer, X_WRITE },
     [0x34] = { ata_transfer, X_WRITE | X_EXT },

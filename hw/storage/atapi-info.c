@@ -51,7 +51,6 @@ void atapi_identify(const IdeDrive *d, uint8_t *out)
     ide_put_text(out + 2 * 10, d->serial, 20);
     ide_put_text(out + 2 * 23, d->ver, 8);
     ide_put_text(out + 2 * 27, d->model, 40);
-    st16le(out + 2 * 48, 1);
     st16le(out + 2 * 49, 0x0f00);                   /* IORDY, LBA, DMA */
     st16le(out + 2 * 53, 0x0006);
     st16le(out + 2 * 63, 0x0007 | (mode >> 3 == 4 ? 0x100 << (mode & 7) : 0));

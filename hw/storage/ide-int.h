@@ -162,6 +162,7 @@ void ide_put_text(uint8_t *at, const char *text, size_t n);
 /* ata-identify.c */
 void ata_identify(const IdeDrive *d, uint8_t *out);             /* 512 bytes */
 void ata_geometry(uint64_t sectors, AtaDisk *a);
+void ata_log_directory(uint8_t *out);
 void ata_smart_data(uint8_t *out);
 void ata_smart_thresholds(uint8_t *out);
 bool ata_smart_log(uint8_t *out, uint8_t address);          /* false: no such log */

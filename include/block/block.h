@@ -52,6 +52,8 @@ typedef struct BlockDriver {        /* raw, snapshot overlay ... and the test's 
 } BlockDriver;
 
 extern const BlockDriver *const block_drivers[];    /* NULL at its end */
+/* By format name; NULL and an error that knows the formats that are yet to come. */
+const BlockDriver *block_find_driver(const char *format, GError **errp);
 
 Block *block_open(Loop *loop, const BlockOptions *o, GError **errp);
 /* For tests: a disk of a driver's own making.  On failure the disk is still the caller's. */

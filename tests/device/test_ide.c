@@ -502,6 +502,22 @@ static void test_small_commands(void)
     ide_test_fini(&t);
 }
 
+static void test_log_directory(void)
+{
+    IdeTest t;
+    uint8_t buf[512];
+
+    ide_test_init(&t, DISK, 0);
+    write_lba28(&t, PRIMARY, 0, 0, 0);
+    write_lba28(&t, PRIMARY, 0, 0, 1);
+    g_assert_cmphex(command(&t, PRIMARY, 0x2f), ==, READY | DRQ);
+    pio_in(&t, PRIMARY, buf, 512, 2);
+    g_assert_cmphex(ld32le(buf), ==, 1);
+    write_lba28(&t, PRIMARY, 0, 0x30, 1);
+    g_assert_cmphex(command(&t, PRIMARY, 0x2f), ==, READY | ERR);
+    ide_test_fini(&t);
+}
+
 static void test_smart(void)
 {
     IdeTest t;
@@ -660,6 +676,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ide/reset-during-transfer", test_reset_during_a_transfer);
     g_test_add_func("/ide/interrupt-enable", test_interrupt_enable);
     g_test_add_func("/ide/small-commands", test_small_commands);
+    g_test_add_func("/ide/log-directory", test_log_directory);
     g_test_add_func("/ide/smart", test_smart);
     g_test_add_func("/ide/board", test_what_the_board_asks);
     g_test_add_func("/ide/state", test_state_survives);
