@@ -57,6 +57,7 @@ static void io_write(const Region *r, hwaddr off, uint64_t val, unsigned size)
 {
     unsigned most = r->ops->size_max ? r->ops->size_max : 8, least = MAX(r->ops->size_min, 1);
 
+    val &= mask64(8 * size);            /* a processor hands over its whole register */
     if (log_on(LOG_IO)) {
         log_printf("io: %s+%" PRIx64 " write%u %" PRIx64 "\n", r->name, off, size, val);
     }

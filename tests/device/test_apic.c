@@ -81,6 +81,16 @@ static void test_registers(void)
     done(h);
 }
 
+static void test_narrow_write(void)
+{
+    Harness *h = two_cpus();
+
+    wr(h, LINT1, 0x107ff);
+    mem_write(h, LAPIC + LINT1, 1, 0xabcd42);   /* a byte of a wider value: the rest of it is not written */
+    g_assert_cmphex(rd(h, LINT1), ==, 0x42);
+    done(h);
+}
+
 static void test_priority_and_eoi(void)
 {
     Harness *h = two_cpus();
@@ -460,6 +470,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/apic/registers", test_registers);
+    g_test_add_func("/apic/narrow-write", test_narrow_write);
     g_test_add_func("/apic/priority-and-eoi", test_priority_and_eoi);
     g_test_add_func("/apic/ipi-destinations", test_ipi_destinations);
     g_test_add_func("/apic/lowest-priority", test_lowest_priority);
