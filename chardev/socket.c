@@ -360,6 +360,8 @@ static char *socket_describe(const CharBack *c)
     return g_strdup_printf("%s%s", s->name, s->server ? ", server" : "");
 }
 
+static const char *const no_telnet[] = { "off", NULL };
+
 static const KeySpec socket_keys[] = {
     { "path", KEY_STR, "a Unix socket" },
     { "host", KEY_STR, "TCP: name or address (default: every address for a server, else 127.0.0.1)" },
@@ -368,6 +370,7 @@ static const KeySpec socket_keys[] = {
     { "wait", KEY_BOOL, "server: start the machine only when somebody has connected (default on)" },
     { "reconnect", KEY_UINT, "client: try again after so many seconds (default 0: never)", 0, 3600 },
     { "nodelay", KEY_BOOL, "TCP: send every byte at once (default off)" },
+    { "telnet", KEY_ENUM, "off: the telnet protocol is not available", .values = no_telnet },
     { NULL },
 };
 

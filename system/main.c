@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static System *machine;     /* reachable to the end also when building it has failed */
-
 static int fail(const GError *err)
 {
     chardev_restore_terminal();
@@ -52,6 +50,7 @@ int main(int argc, char **argv)
     g_autoptr(Config) c = config_new();
     g_autoptr(GString) out = g_string_new(NULL);
     g_autoptr(GError) err = NULL;
+    System *machine;
     int status;
 
     open_standard_files();
@@ -83,7 +82,6 @@ int main(int argc, char **argv)
     }
     status = system_run(machine);
     system_free(machine);
-    machine = NULL;
     chardev_restore_terminal();
     pidfile_remove();
     return status;
