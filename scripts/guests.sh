@@ -39,16 +39,21 @@ kernel_package()
     echo "$name"
 }
 
-# initramfs FILE: busybox and scripts/guest-init as /init
+# initramfs FILE BUSYBOX [MODULE...]: busybox, modules, and scripts/guest-init as /init
 initramfs()
 {
+    file=$1
+    busybox=$2
+    shift 2
     rm -rf initramfs
     mkdir -p initramfs/bin initramfs/dev initramfs/proc initramfs/sys initramfs/tmp
-    cp "$2" initramfs/bin/busybox
+    cp "$busybox" initramfs/bin/busybox
+    mkdir initramfs/modules
+    [ $# = 0 ] || cp "$@" initramfs/modules/
     cp "$scripts/guest-init" initramfs/init
     chmod 755 initramfs/init initramfs/bin/busybox
-    (cd initramfs && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0) | gzip -9n >"$1.new"
-    mv "$1.new" "$1"
+    (cd initramfs && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0) | gzip -9n >"$file.new"
+    mv "$file.new" "$file"
     rm -rf initramfs
 }
 
@@ -64,12 +69,14 @@ isolinux_iso()
 
 make_linux()
 {
-    [ -f vmlinuz ] && [ -f initrd.gz ] && [ initrd.gz -nt "$scripts/guest-init" ] && return
+    [ -f vmlinuz ] && [ -f initrd.gz ] && [ initrd.gz -nt "$scripts/guest-init" ] && [ initrd.gz -nt "$scripts/guests.sh" ] && return
     package=$(kernel_package)
     unpack "$package"
     unpack busybox-static
     cp "packages/$package"/boot/vmlinuz-* vmlinuz
-    initramfs initrd.gz packages/busybox-static/bin/busybox
+    # Without button.ko the kernel does not listen to the power button.
+    initramfs initrd.gz packages/busybox-static/bin/busybox \
+        $(find "packages/$package" -name button.ko)
 }
 
 make_iso()
