@@ -225,7 +225,7 @@ def grub_rescue(tinamou, files):
 
 @case
 def debian_installer(tinamou, files):
-    """Debian's installer from an isolinux CD to its first menu, in 800x600 on the VBE framebuffer."""
+    """Debian's installer from an isolinux CD to its first menu, on the VBE framebuffer."""
     with Guest(tinamou, '-m', 512, '-cdrom', files['netboot.iso'], deadline=400) as g:
         g.expect(r'Linux version', 'the kernel starts')
         shot = os.path.join(g.dir.name, 'menu.png')
@@ -239,8 +239,9 @@ def debian_installer(tinamou, files):
             grey = sum(n for c, n in colours.items() if min(c) > 150)
             red = sum(n for c, n in colours.items() if c[0] > 120 and c[1] < 60 and c[2] < 60)
             total = p.width * p.height
-            if (p.width, p.height) == (800, 600) and blue > total // 6 and grey > total // 6 and red > 1000:
-                print('found: the language menu, 800x600')
+            graphics = p.width >= 800 and p.height >= 600
+            if graphics and blue > total // 6 and grey > total // 6 and red > 1000:
+                print(f'found: the language menu, {p.width}x{p.height}')
                 return
 
 
