@@ -248,6 +248,8 @@ static void ide_reset(Device *dev)
     pci_device_reset(&ide->pci);
     for (unsigned n = 0; n < IDE_CHANNELS; n++) {
         BusMaster *b = &ide->master[n];
+        /* The data sheet says off; firmware for virtual PCs (OVMF) leaves IDETIM alone and finds no drives. */
+        st16le(ide->pci.config + IDETIM + 2 * n, IDETIM_ENABLE);
         b->command = b->status = 0;
         b->table = b->next = b->addr = b->left = 0;
         b->active = b->last = false;
