@@ -7,7 +7,7 @@
 
 char *firmware_find(const char *const *dirs, const char *name, GError **errp)
 {
-    const char *const distribution[] = { pc_firmware_dir, "/usr/share/seabios", "/usr/share/qemu", NULL };
+    const char *const distribution[] = { pc_firmware_dir, "/usr/share/qemu", NULL };
     const char *const *lists[] = { dirs, distribution };
     g_autoptr(GString) looked = g_string_new(NULL);
 

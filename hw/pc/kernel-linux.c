@@ -59,11 +59,10 @@ static uint64_t running_end(const BootImage *k, unsigned version, uint64_t loade
         return loaded_end;
     }
     uint64_t at = MAX(ld64le(k->data + PREF_ADDRESS), (uint64_t)HIGH_KERNEL);
-    uint64_t size = ld32le(k->data + INIT_SIZE);
+    uint64_t size = ld32le(k->data + INIT_SIZE), ram = k->board->below_4g;
 
-    /* A kernel that does not fit at its preferred address moves itself elsewhere. */
-    if (at > k->board->below_4g || size > k->board->below_4g - at) {
-        return loaded_end;
+    if (at > ram || size > ram - at) {
+        at = HIGH_KERNEL;               /* it moves itself to where it fits, if anywhere */
     }
     return MAX(at + size, loaded_end);
 }
