@@ -134,6 +134,15 @@ static char *find_firmware(const Config *cfg, const char *name, GError **errp)
     return firmware_find((const char *const *)dirs->pdata, name, errp);
 }
 
+/* A file of -bios, or the name of one in the directories where firmware is. */
+static char *find_bios(const Config *cfg, GError **errp)
+{
+    if (cfg->bios && (strchr(cfg->bios, '/') || g_file_test(cfg->bios, G_FILE_TEST_EXISTS))) {
+        return g_strdup(cfg->bios);
+    }
+    return find_firmware(cfg, cfg->bios ? cfg->bios : "bios-256k.bin", errp);
+}
+
 static void fill_drives(System *s, PcConfig *pc)
 {
     for (guint i = 0; i < s->cfg->drives->len; i++) {
@@ -153,7 +162,7 @@ static bool build_board(System *s, GError **errp)
     const Config *cfg = s->cfg;
     const BoardClass *board = board_find(cfg->machine);
     bool vga = strcmp(cfg->vga, "none");
-    g_autofree char *bios = cfg->bios ? g_strdup(cfg->bios) : find_firmware(cfg, "bios-256k.bin", errp);
+    g_autofree char *bios = find_bios(cfg, errp);
     g_autofree char *vga_bios = bios && vga ? find_firmware(cfg, "vgabios-stdvga.bin", errp) : NULL;
     PcConfig pc = {
         .ram_size = cfg->ram, .cpus = cfg->cpus, .bios = bios, .vga_bios = vga_bios, .kernel = cfg->kernel,
