@@ -124,6 +124,18 @@ def pvh(tinamou, files):
 
 
 @case
+def ovmf(tinamou, files):
+    """-bios with another firmware: UEFI, 2 MiB, 64-bit, to its shell."""
+    image = pathlib.Path('/usr/share/ovmf/OVMF.fd')
+    if not image.exists():
+        print(f'skipped: {image} is missing (install ovmf)')
+        sys.exit(SKIP)
+    with Guest(tinamou, '-m', 256, '-bios', image) as g:
+        g.expect(r'UEFI Interactive Shell', 'the shell')
+        g.expect(r'Shell> ', 'its prompt')
+
+
+@case
 def linux_iso(tinamou, files):
     """isolinux from the CD, a shell on the serial port, a power-off typed into it."""
     with Guest(tinamou, '-m', 512, '-cdrom', files['tinamou.iso']) as g:
