@@ -36,5 +36,5 @@ step "tests" meson test -C "$build" --no-rebuild --print-errorlogs
 step "tests under sanitizers" meson test -C "$build-asan" --no-rebuild --print-errorlogs \
     --no-suite boot --no-suite lint --timeout-multiplier 4
 step "threads under the thread sanitizer" meson test -C "$build-tsan" --print-errorlogs --timeout-multiplier 4 \
-    core memory block chardev interp
+    core memory block chardev x86_interp
 exec python3 scripts/count-tests.py "$failed" "$build" "$build-asan" "$build-tsan"
