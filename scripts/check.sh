@@ -35,6 +35,7 @@ step "guests from Debian packages" quiet scripts/guests.sh "$build/guests" linux
 step "tests" meson test -C "$build" --no-rebuild --print-errorlogs
 step "tests under sanitizers" meson test -C "$build-asan" --no-rebuild --print-errorlogs \
     --no-suite boot --no-suite lint --timeout-multiplier 4
+TSAN_OPTIONS="halt_on_error=1 suppressions=$PWD/tests/guest-memory.supp"; export TSAN_OPTIONS
 step "threads under the thread sanitizer" meson test -C "$build-tsan" --print-errorlogs --timeout-multiplier 4 \
     core memory block chardev x86_interp
 exec python3 scripts/count-tests.py "$failed" "$build" "$build-asan" "$build-tsan"

@@ -162,7 +162,7 @@ void blocks_stored(X86Cpu *c, hwaddr gpa, unsigned len)
     if (!v) {
         return;
     }
-    g_mutex_lock(&v->interp->lock);
+    interp_lock(v->interp);
     CodePage *p = g_hash_table_lookup(v->interp->pages, page_key(gpa));
     if (p) {
         hit = p->granules & granules(gpa, len);
@@ -177,7 +177,7 @@ void blocks_stored(X86Cpu *c, hwaddr gpa, unsigned len)
             tell_others(v, drop ? page : gpa, drop ? PAGE_SIZE : len);
         }
     }
-    g_mutex_unlock(&v->interp->lock);
+    interp_unlock(v->interp);
     if (drop || !p) {
         blocks_drop_page(v, page);
     } else if (hit) {
@@ -210,7 +210,7 @@ static void flag_page(InterpVcpu *v, hwaddr gpa, const MemSection *s)
     hwaddr page = page_of(gpa);
     Interp *a = v->interp;
 
-    g_mutex_lock(&a->lock);
+    interp_lock(a);
     uint8_t old = __atomic_fetch_or(section_page_flags(s, gpa), RAM_PAGE_CODE, __ATOMIC_SEQ_CST);
     CodePage *p = g_hash_table_lookup(a->pages, page_key(gpa));
     if (!p) {
@@ -229,7 +229,7 @@ static void flag_page(InterpVcpu *v, hwaddr gpa, const MemSection *s)
             }
         }
     }
-    g_mutex_unlock(&a->lock);
+    interp_unlock(a);
     if (!(old & RAM_PAGE_CODE)) {
         x86_tlb_protect(v->cpu, page);
     }
@@ -237,12 +237,12 @@ static void flag_page(InterpVcpu *v, hwaddr gpa, const MemSection *s)
 
 static void note_granules(InterpVcpu *v, hwaddr gpa, unsigned len)
 {
-    g_mutex_lock(&v->interp->lock);
+    interp_lock(v->interp);
     CodePage *p = g_hash_table_lookup(v->interp->pages, page_key(gpa));
     if (p) {
         p->granules |= granules(gpa, len);
     }
-    g_mutex_unlock(&v->interp->lock);
+    interp_unlock(v->interp);
 }
 
 static void exec_undefined(X86Cpu *c, const X86Insn *in)

@@ -36,12 +36,12 @@ static void io_changed_posted(Vcpu *vcpu, void *arg)
 
 static void for_each_vcpu(Interp *a, void (*fn)(Vcpu *vcpu, void *arg))
 {
-    g_mutex_lock(&a->lock);
+    interp_lock(a);
     for (guint i = 0; i < a->vcpus->len; i++) {
         InterpVcpu *v = g_ptr_array_index(a->vcpus, i);
         vcpu_post(&v->cpu->vcpu, fn, NULL);
     }
-    g_mutex_unlock(&a->lock);
+    interp_unlock(a);
 }
 
 static void mem_changed(MemListener *l)
@@ -70,14 +70,14 @@ static void code_changed(MemListener *l, hwaddr at, hwaddr len)
 {
     Interp *a = container_of(l, Interp, mem_listener);
 
-    g_mutex_lock(&a->lock);
+    interp_lock(a);
     for (guint i = 0; i < a->vcpus->len; i++) {
         InterpVcpu *v = g_ptr_array_index(a->vcpus, i);
         Range *r = g_new(Range, 1);
         *r = (Range){ at & ~(hwaddr)(PAGE_SIZE - 1), (at + len - 1) & ~(hwaddr)(PAGE_SIZE - 1) };
         vcpu_post(&v->cpu->vcpu, code_changed_posted, r);
     }
-    g_mutex_unlock(&a->lock);
+    interp_unlock(a);
 }
 
 /* ---- running ---- */
@@ -304,9 +304,9 @@ static bool interp_vcpu_create(Accel *accel, Vcpu *vcpu, GError **errp)
     vcpu->accel_data = v;
     x86_mmu_code_hook(v->cpu, blocks_stored);
     x86_tlb_flush(v->cpu, true);
-    g_mutex_lock(&a->lock);
+    interp_lock(a);
     g_ptr_array_add(a->vcpus, v);
-    g_mutex_unlock(&a->lock);
+    interp_unlock(a);
     return true;
 }
 
@@ -315,9 +315,9 @@ static void interp_vcpu_destroy(Accel *accel, Vcpu *vcpu)
     Interp *a = (Interp *)accel;
     InterpVcpu *v = vcpu->accel_data;
 
-    g_mutex_lock(&a->lock);
+    interp_lock(a);
     g_ptr_array_remove(a->vcpus, v);
-    g_mutex_unlock(&a->lock);
+    interp_unlock(a);
     vcpu_run_work(vcpu);                /* what was posted owns memory */
     x86_mmu_code_hook(v->cpu, NULL);
     vcpu->accel_data = NULL;

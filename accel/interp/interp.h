@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include "accel/accel.h"
 #include "target/x86/exec.h"
+#include "util/handoff.h"
 
 enum { BLOCK_INSNS = 32, JUMP_SIZE = 4096, HASH_BITS = 15, ARENA_BYTES = 48 << 20 };
 
@@ -62,6 +63,18 @@ typedef struct InterpVcpu {
     Block *outside;             /* for code that is not RAM: built anew each time */
     struct { uint64_t blocks, insns, invalidated, dropped_pages, flushes, lookups; } stats;
 } InterpVcpu;
+
+static inline void interp_lock(Interp *a)
+{
+    g_mutex_lock(&a->lock);
+    handoff_take(&a->lock);
+}
+
+static inline void interp_unlock(Interp *a)
+{
+    handoff_give(&a->lock);
+    g_mutex_unlock(&a->lock);
+}
 
 /* ---- blocks.c: the vCPU's own thread ---- */
 bool blocks_init(InterpVcpu *v, GError **errp);
