@@ -99,7 +99,7 @@ END
 
 make_netboot()
 {
-    [ -f netboot.iso ] && return
+    [ netboot.iso -nt "$scripts/guests.sh" ] && return
     unpack debian-installer-12-netboot-amd64
     images=packages/debian-installer-12-netboot-amd64/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64
     mkdir -p netboot
@@ -110,7 +110,7 @@ prompt 0
 timeout 10
 label install
     kernel /linux
-    append initrd=/initrd.gz vga=788 console=tty0 console=ttyS0,115200
+    append initrd=/initrd.gz vga=788 console=ttyS0,115200 console=tty0
 END
     isolinux_iso netboot.iso netboot
 }
