@@ -7,7 +7,7 @@
 #   iso       tinamou.iso: linux behind isolinux, on the serial port and the screen
 #   netboot   netboot.iso: Debian's network installer behind isolinux, on the VBE framebuffer
 #   grub      grub.iso: GRUB's rescue CD
-# What is there already is kept.
+# What is there already is kept.  The installer gets no serial console: its menu would go there.
 set -e
 scripts=$(cd "$(dirname "$0")" && pwd)
 dir=$1
@@ -110,7 +110,7 @@ prompt 0
 timeout 10
 label install
     kernel /linux
-    append initrd=/initrd.gz vga=788 console=ttyS0,115200 console=tty0
+    append initrd=/initrd.gz vga=788
 END
     isolinux_iso netboot.iso netboot
 }

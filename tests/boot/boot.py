@@ -239,7 +239,6 @@ def grub_rescue(tinamou, files):
 def debian_installer(tinamou, files):
     """Debian's installer from an isolinux CD to its first menu, on the VBE framebuffer."""
     with Guest(tinamou, '-m', 512, '-cdrom', files['netboot.iso'], deadline=400) as g:
-        g.expect(r'Linux version', 'the kernel starts')
         shot = os.path.join(g.dir.name, 'menu.png')
         while True:
             pause(g, 6)
