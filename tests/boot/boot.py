@@ -238,20 +238,21 @@ def grub_rescue(tinamou, files):
 @case
 def debian_installer(tinamou, files):
     """Debian's installer from an isolinux CD to its first menu, on the VBE framebuffer."""
-    with Guest(tinamou, '-m', 512, '-cdrom', files['netboot.iso'], deadline=400) as g:
+    with Guest(tinamou, '-m', 1024, '-cdrom', files['netboot.iso'], deadline=400) as g:
         shot = os.path.join(g.dir.name, 'menu.png')
         while True:
             pause(g, 6)
             g.screendump(shot)
             p = Picture(shot)
             colours = p.colours()
-            # The installer's first menu: a grey dialog with a red bar on a blue screen.
+            # The installer's first menu (with less memory it would complain first): a large grey dialog with a red bar
+            # on a blue screen.
             blue = sum(n for c, n in colours.items() if c[2] > 120 and c[0] < 60 and c[1] < 60)
             grey = sum(n for c, n in colours.items() if min(c) > 150)
             red = sum(n for c, n in colours.items() if c[0] > 120 and c[1] < 60 and c[2] < 60)
             total = p.width * p.height
             graphics = p.width >= 800 and p.height >= 600
-            if graphics and blue > total // 6 and grey > total // 6 and red > 1000:
+            if graphics and blue > total // 20 and grey > total // 2 and red > 4000:
                 print(f'found: the language menu, {p.width}x{p.height}')
                 return
 
