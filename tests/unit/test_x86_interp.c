@@ -424,7 +424,7 @@ static void test_locked_counters(void)
         0xf0, 0x0f, 0xb1, 0x53, 0x28,                   /* lock cmpxchg [rbx+0x28], edx */
         0x75, 0xf3,                                     /* jne 2b */
         0xff, 0xc9,                                     /* dec ecx */
-        0x75, 0xd1,                                     /* jne 1b */
+        0x75, 0xd3,                                     /* jne 1b */
         0xf4);
     c->regs[X86_RBX] = 0x300000;
     memcpy(second->regs, c->regs, sizeof(c->regs));
