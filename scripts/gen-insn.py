@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Read target/x86/insn.tab, refuse what is contradictory, and write the tables built from it.
+"""Read the tables of target/x86/insn as one, refuse what is contradictory, and write what is built from it.
 
-Usage: gen-insn.py insn.tab OUTDIR     writes x86-ops.h x86-rows.c.inc x86-exec.h x86-exec-table.c.inc
-       gen-insn.py --check insn.tab    only checks
+Usage: gen-insn.py OUTDIR TABLE...     writes x86-ops.h x86-rows.c.inc x86-exec.h x86-exec-table.c.inc
+       gen-insn.py --check TABLE...    only checks
 
-The form of the table is described at its head; docs/adding-an-instruction.md is the guide.
+The form of a table is described in target/x86/insn/README; docs/adding-an-instruction.md is the guide.
 """
 import collections
 import os
@@ -27,7 +27,7 @@ WORDS = ['lock', 'i64', 'o64', 'd64', 'f64', 'cpl0', 'iopl', 'prot', 'ends', 're
 DERIVED = {'sse', 'mmx', 'align'}
 
 Row = collections.namedtuple(
-    'Row', 'line op map opcode span reg modrm mod pfx rex mode operands words flags cpu names')
+    'Row', 'where op map opcode span reg modrm mod pfx rex mode operands words flags cpu names')
 
 
 class TableError(Exception):
@@ -43,7 +43,7 @@ def parse(path):
             try:
                 if len(fields) < 3:
                     raise TableError('a row has an operation, an encoding and operands')
-                yield parse_row(num, *fields)
+                yield parse_row(f'{os.path.basename(path)}:{num}', *fields)
             except TableError as e:
                 raise TableError(f'{path}:{num}: {e}') from None
 
@@ -107,7 +107,7 @@ def parse_attributes(op, attrs):
     return flags, words, cpu, names
 
 
-def parse_row(num, op, enc, operands, *attrs):
+def parse_row(where, op, enc, operands, *attrs):
     if not re.fullmatch(r'[a-z][a-z0-9_]*', op):
         raise TableError(f'operation {op}')
     table_map, opcode, span, reg, modrm, pfx, rex = parse_encoding(enc)
@@ -138,7 +138,7 @@ def parse_row(num, op, enc, operands, *attrs):
         raise TableError('memory and register only')
     mod = 1 if 'M' in kinds else 2 if only_register or modrm else 0
     mode = 1 if 'i64' in words else 2 if 'o64' in words else 0
-    return Row(num, op, table_map, opcode, span, reg, modrm, mod, pfx, rex, mode, operands, words, flags,
+    return Row(where, op, table_map, opcode, span, reg, modrm, mod, pfx, rex, mode, operands, words, flags,
                cpu, names)
 
 
@@ -167,9 +167,9 @@ def index(rows):
         for k in range(r.span):
             for j in by[r.map, r.opcode + k]:
                 if has_modrm(r) != has_modrm(rows[j]) and (r.mode == rows[j].mode or 0 in (r.mode, rows[j].mode)):
-                    raise TableError(f'lines {rows[j].line} and {r.line} disagree about ModRM')
+                    raise TableError(f'{rows[j].where} and {r.where} disagree about ModRM')
                 if overlap(r, rows[j]):
-                    raise TableError(f'lines {rows[j].line} and {r.line} both claim {r.opcode + k:02x}')
+                    raise TableError(f'{rows[j].where} and {r.where} both claim {r.opcode + k:02x}')
             by[r.map, r.opcode + k].append(i)
     return by
 
@@ -180,7 +180,7 @@ def handlers(rows):
     for r in rows:
         h = ('exec_host_x87' if 'x87' in r.words else 'exec_host') if 'host' in r.words else f'exec_{r.op}'
         if how.setdefault(r.op, h) != h:
-            raise TableError(f'line {r.line}: {r.op} has rows with and without host')
+            raise TableError(f'{r.where}: {r.op} has rows with and without host')
     return how
 
 
@@ -238,19 +238,20 @@ def write_rows(f, rows, by):
 
 
 def main(args):
-    if len(args) != 2:
+    if len(args) < 2:
         sys.exit(__doc__)
-    rows = list(parse(args[1] if args[0] == '--check' else args[0]))
+    outdir, *tables = args
+    rows = [r for table in tables for r in parse(table)]
     by = index(rows)
     how = handlers(rows)
     ops = sorted(how)
-    if args[0] == '--check':
+    if outdir == '--check':
         print(f'{len(rows)} rows, {len(ops)} operations, {len(by)} opcodes claimed')
         return
 
     def out(name, write):
-        with open(os.path.join(args[1], name), 'w', encoding='ascii') as f:
-            f.write('/* Generated from target/x86/insn.tab by scripts/gen-insn.py. */\n')
+        with open(os.path.join(outdir, name), 'w', encoding='ascii') as f:
+            f.write('/* Generated from the tables of target/x86/insn by scripts/gen-insn.py. */\n')
             write(f)
 
     def write_prototypes(f):

@@ -1,5 +1,5 @@
 /*
- * target/x86/decode.c - one instruction from its bytes, by the rows of insn.tab.
+ * target/x86/decode.c - one instruction from its bytes, by the rows of target/x86/insn/.
  *
  * Follows the Intel SDM, volume 2, chapter 2 (prefixes, ModRM, SIB, RIP-relative addresses) and
  * appendix A (operand letters).  The index made by gen-insn.py gives the few rows that claim an

@@ -13,7 +13,7 @@ struct X86Model {
     uint32_t level, xlevel;             /* highest basic and extended leaf */
     char brand[48];
     uint32_t word[CPUID_WORDS];         /* feature bits */
-    bool gate[CPUF_COUNT];              /* the same by the names that insn.tab uses */
+    bool gate[CPUF_COUNT];              /* the same by the names that target/x86/insn/ use */
 };
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * Ask this processor whether the flag columns of insn.tab are true.
+ * Ask this processor whether the flag columns of target/x86/insn/ are true.
  *
  * Every row that a user program can run on registers alone is built for long mode and executed with
  * random operands, from clear and from set flags:

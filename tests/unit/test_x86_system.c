@@ -622,7 +622,7 @@ static void test_cpuid_instruction(void)
     g_assert_cmphex(c->regs[X86_RDX] & 1 << 9, ==, 0);                  /* no controller is connected here */
 }
 
-/* Every feature that gates a row of insn.tab has a row in features.def. */
+/* Every feature that gates a row of target/x86/insn/ has a row in features.def. */
 static void test_features_cover_the_table(void)
 {
     static const struct { unsigned id; const char *name; } row[] = {

@@ -1,5 +1,5 @@
 /*
- * target/x86/decode.h - bytes to instruction, from the rows of insn.tab.  No CPU state, no memory,
+ * target/x86/decode.h - bytes to instruction, from the rows of target/x86/insn/.  No CPU state, no memory,
  * any thread.
  */
 #ifndef TARGET_X86_DECODE_H
@@ -11,7 +11,7 @@
 
 typedef struct X86Cpu X86Cpu;
 
-typedef struct X86Row {             /* one line of insn.tab */
+typedef struct X86Row {             /* one line of target/x86/insn/ */
     uint16_t op;                    /* OP_* */
     uint8_t map, opcode;            /* of +r and +c rows: the first */
     uint8_t pfx, rex;               /* mandatory prefixes it fits: X86_PFX_* set; X86_REX_* demanded */

@@ -25,7 +25,7 @@ void x86_model_free(X86Model *m);
 const char *x86_model_name(const X86Model *m);
 
 bool x86_feature(const X86Cpu *c, X86Feature feature);
-bool x86_has(const X86Cpu *c, unsigned cpuf);           /* CPUF_* of insn.tab; 0 is always there */
+bool x86_has(const X86Cpu *c, unsigned cpuf);           /* CPUF_* of target/x86/insn/; 0 is always there */
 void x86_cpuid(const X86Cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);  /* EAX EBX ECX EDX */
 uint32_t x86_cr4_valid(const X86Cpu *c);                /* bits that may be set */
 uint32_t x86_signature(const X86Cpu *c);                /* CPUID.1:EAX, in EDX after reset */

@@ -1,7 +1,7 @@
 /*
  * target/x86/exec/hostrun.h - the host's own instructions as semantics of the guest's.
  *
- * A `host` row of insn.tab only computes.  For each form met (opcode, prefixes, immediate, operand
+ * A `host` row of target/x86/insn/ only computes.  For each form met (opcode, prefixes, immediate, operand
  * kinds) one stub is emitted that loads the operands, runs the instruction with its operands renamed,
  * and stores the results.  exec/vector.c and exec/fpu.c call it; MXCSR is the caller's business where
  * a form says USE_MXCSR.  Belongs to one vCPU's thread.

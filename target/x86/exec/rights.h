@@ -1,5 +1,5 @@
 /*
- * What the cpl0 and prot words of insn.tab mean, and other common conditions of system instructions.
+ * What the cpl0 and prot words of target/x86/insn/ mean, and other common conditions of system instructions.
  */
 #ifndef TARGET_X86_EXEC_RIGHTS_H
 #define TARGET_X86_EXEC_RIGHTS_H
