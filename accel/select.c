@@ -28,50 +28,117 @@ static const AccelOps *find(const char *name, GError **errp)
     return NULL;
 }
 
-static Accel *try_one(Machine *m, const AccelOps *ops, GError **errp)
+static KeyVals *parse_options(const char *spec, const AccelOps **ops, GError **errp)
 {
-    Accel *a = !ops->probe || ops->probe(errp) ? ops->create(m, errp) : NULL;
+    static const KeySpec none[] = { { NULL } };
+    const char *comma = strchr(spec, ',');
+    g_autofree char *name = comma ? g_strndup(spec, comma - spec) : g_strdup(spec);
 
+    *ops = find(name, errp);
+    if (!*ops) {
+        return NULL;
+    }
+    if (comma && !(*ops)->options) {
+        error_set(errp, "'%s' has no options, so that '%s' cannot be one", name, comma + 1);
+        return NULL;
+    }
+    return keyvals_parse(comma ? comma + 1 : "", NULL, comma ? (*ops)->options : none, errp);
+}
+
+bool accel_parse(const char *text, GPtrArray *chain, GError **errp)
+{
+    size_t names_len = strcspn(text, ",");
+    g_autofree char *names_text = g_strndup(text, names_len);
+    g_auto(GStrv) names = g_strsplit(names_text, ":", -1);
+
+    if (!names[0]) {
+        error_set(errp, "a name is missing");
+        return false;
+    }
+    if (names[1] && text[names_len]) {
+        error_set(errp, "options belong to one accelerator: give each of %s an -accel of its own", names_text);
+        return false;
+    }
+    for (char **n = names; *n; n++) {
+        g_autofree char *spec = g_strconcat(*n, text + names_len, NULL);
+        const AccelOps *ops;
+        g_autoptr(KeyVals) options = parse_options(spec, &ops, errp);
+        if (!options) {
+            return false;
+        }
+        g_ptr_array_add(chain, g_steal_pointer(&spec));
+    }
+    return true;
+}
+
+void accel_default_chain(GPtrArray *chain)
+{
+    for (const AccelOps *const *a = accel_list; *a; a++) {
+        g_ptr_array_add(chain, g_strdup((*a)->name));
+    }
+}
+
+/* One element of a chain; `next` is the name of the one behind it, NULL at the end.  NULL without an
+ * error: go on with that. */
+static Accel *try_one(Machine *m, const char *spec, const char *next, GError **errp)
+{
+    const AccelOps *ops;
+    g_autoptr(KeyVals) options = parse_options(spec, &ops, errp);
+    g_autoptr(GError) why = NULL;
+    Accel *a = NULL;
+
+    if (!options) {
+        return NULL;
+    }
+    AccelProbe result = ops->probe ? ops->probe(options, &why) : PROBE_GOOD;
+    if (result == PROBE_POOR) {
+        fprintf(stderr, "tinamou: %s%s%s\n", why->message, next ? "; going on with " : "", next ? next : "");
+        if (next) {
+            return NULL;
+        }
+        g_clear_error(&why);
+    }
+    if (result != PROBE_NO) {
+        a = ops->create(m, options, &why);
+    }
     if (a) {
         a->ops = ops;
         a->machine = m;
+    } else if (next) {
+        fprintf(stderr, "tinamou: %s\ntinamou: failed to initialize %s%s%s\ntinamou: Back to %s accelerator.\n",
+                why->message, ops->name, why->code ? ": " : "", why->code ? g_strerror(why->code) : "", next);
+    } else {
+        g_propagate_error(errp, g_steal_pointer(&why));
     }
     return a;
 }
 
-Accel *accel_open(Machine *m, const char *chain, GError **errp)
+Accel *accel_open_chain(Machine *m, const GPtrArray *chain, GError **errp)
 {
-    g_autoptr(GPtrArray) list = g_ptr_array_new();
-
-    if (chain) {
-        g_auto(GStrv) names = g_strsplit(chain, ":", -1);
-        for (char **n = names; *n; n++) {
-            const AccelOps *ops = find(*n, errp);
-            if (!ops) {
-                return NULL;
-            }
-            g_ptr_array_add(list, (void *)ops);
-        }
-    } else {
-        for (const AccelOps *const *a = accel_list; *a; a++) {
-            g_ptr_array_add(list, (void *)*a);
-        }
-    }
-    for (guint i = 0; i < list->len; i++) {
-        const AccelOps *ops = g_ptr_array_index(list, i);
-        GError *why = NULL;
-        Accel *a = try_one(m, ops, &why);
+    for (guint i = 0; i < chain->len; i++) {
+        const char *next = i + 1 < chain->len ? g_ptr_array_index(chain, i + 1) : NULL;
+        g_autofree char *next_name = next ? g_strndup(next, strcspn(next, ",")) : NULL;
+        GError *err = NULL;
+        Accel *a = try_one(m, g_ptr_array_index(chain, i), next_name, &err);
         if (a) {
             return a;
         }
-        if (i + 1 == list->len) {
-            g_propagate_error(errp, why);
+        if (err) {
+            g_propagate_error(errp, err);
             break;
         }
-        const AccelOps *next = g_ptr_array_index(list, i + 1);
-        fprintf(stderr, "tinamou: %s\ntinamou: failed to initialize %s\ntinamou: Back to %s accelerator.\n",
-                why->message, ops->name, next->name);
-        g_error_free(why);
     }
     return NULL;
+}
+
+Accel *accel_open(Machine *m, const char *text, GError **errp)
+{
+    g_autoptr(GPtrArray) chain = g_ptr_array_new_with_free_func(g_free);
+
+    if (!text) {
+        accel_default_chain(chain);
+    } else if (!accel_parse(text, chain, errp)) {
+        return NULL;
+    }
+    return accel_open_chain(m, chain, errp);
 }

@@ -248,10 +248,12 @@ static bool add_devices(System *s, GError **errp)
 
 static bool start_engine(System *s, GError **errp)
 {
-    s->accel = accel_open(s->m, s->cfg->accel, errp);
+    const GPtrArray *chain = s->cfg->accels;
+
+    s->accel = accel_open_chain(s->m, chain, errp);
     s->runner = s->accel ? runner_new(s->accel, errp) : NULL;
     if (!s->runner) {
-        g_prefix_error(errp, "-accel %s: ", s->cfg->accel);
+        g_prefix_error(errp, "-accel %s: ", (char *)g_ptr_array_index(chain, chain->len - 1));
     }
     return s->runner;
 }

@@ -98,7 +98,9 @@ static void command_line(const Config *c, GPtrArray *words)
     g_ptr_array_add(words, g_strdup("tinamou -nodefaults"));
     add(words, "-machine", "%s,acpi=%s,graphics=%s", c->machine, c->no_acpi ? "off" : "on",
         c->no_graphics ? "off" : "on");
-    text(words, "-accel", c->accel);
+    for (guint i = 0; i < c->accels->len; i++) {
+        text(words, "-accel", g_ptr_array_index(c->accels, i));
+    }
     text(words, "-cpu", c->cpu);
     add(words, "-smp", "%u", c->cpus);
     add(words, "-m", "%" G_GUINT64_FORMAT "M", c->ram >> 20);
@@ -169,7 +171,8 @@ void config_show(const Config *c, GString *out)
                                i + 1 < words->len ? " \\" : "");
     }
     g_string_append_printf(out, "# machine %s, %u processor%s (%s) run by %s, %" G_GUINT64_FORMAT " MiB of memory\n",
-                           c->machine, c->cpus, c->cpus > 1 ? "s" : "", c->cpu, c->accel, c->ram >> 20);
+                           c->machine, c->cpus, c->cpus > 1 ? "s" : "", c->cpu, (char *)g_ptr_array_index(c->accels, 0),
+                           c->ram >> 20);
     g_string_append_printf(out, "# display adapter %s, shown by %s; firmware uses the %s\n", c->vga, c->display,
                            c->no_graphics ? "serial port" : "screen");
     if (c->kernel) {

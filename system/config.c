@@ -56,6 +56,7 @@ Config *config_new(void)
     c->ram = 1ull << 30;
     c->cpus = 1;
     c->splash_ms = c->fail_ms = UINT64_MAX;
+    c->accels = g_ptr_array_new_with_free_func(g_free);
     c->firmware_dirs = g_ptr_array_new_with_free_func(g_free);
     c->drives = g_ptr_array_new_with_free_func(free_drive);
     c->devices = g_ptr_array_new_with_free_func(free_device);
@@ -73,8 +74,8 @@ void config_free(Config *c)
         return;
     }
     GPtrArray *lists[] = { c->firmware_dirs, c->drives, c->devices, c->globals, c->chardevs, c->serial,
-                           c->parallel, c->monitors };
-    char *texts[] = { c->machine, c->accel, c->cpu, c->vga, c->name, c->rtc_base, c->bios, c->image, c->kernel,
+                           c->parallel, c->monitors, c->accels };
+    char *texts[] = { c->machine, c->cpu, c->vga, c->name, c->rtc_base, c->bios, c->image, c->kernel,
                       c->initrd, c->append, c->boot_order, c->boot_once, c->display, c->log_items,
                       c->log_file, c->pidfile };
     for (unsigned i = 0; i < G_N_ELEMENTS(lists); i++) {
@@ -388,13 +389,8 @@ static bool resolve_machine(Config *c, GError **errp)
     if (!c->machine) {
         c->machine = g_strdup(board->name);
     }
-    if (!c->accel) {
-        g_autoptr(GPtrArray) names = g_ptr_array_new();
-        for (const AccelOps *const *a = accel_list; *a; a++) {
-            g_ptr_array_add(names, (char *)(*a)->name);
-        }
-        g_ptr_array_add(names, NULL);
-        c->accel = g_strjoinv(":", (char **)names->pdata);
+    if (!c->accels->len) {
+        accel_default_chain(c->accels);
     }
     c->cpu = c->cpu ? c->cpu : g_strdup("max");
     c->vga = c->vga ? c->vga : g_strdup("std");

@@ -21,6 +21,9 @@ void values_accel(GString *out)
     g_string_append(out, "Accelerators, the default first:\n");
     for (const AccelOps *const *a = accel_list; *a; a++) {
         g_string_append_printf(out, "  %-12s %s\n", (*a)->name, (*a)->summary);
+        if ((*a)->options) {
+            keyspec_help((*a)->options, out);
+        }
     }
 }
 
@@ -221,6 +224,22 @@ void options_help(GString *out)
     }
 }
 
+static void markdown_keys(const KeySpec *keys, const char *before, GString *out)
+{
+    for (const KeySpec *k = keys; k && k->name; k++) {
+        g_autofree char *form = keyspec_form(k);
+        g_string_append_printf(out, "%s- `%s%s=%s`: %s\n", k == keys ? "\n" : "", before, k->name, form, k->help);
+    }
+}
+
+static void markdown_accels(GString *out)
+{
+    for (const AccelOps *const *a = accel_list; *a; a++) {
+        g_autofree char *before = g_strconcat((*a)->name, ",", NULL);
+        markdown_keys((*a)->options, before, out);
+    }
+}
+
 void options_markdown(GString *out)
 {
     g_string_append(out, "# Options of tinamou\n\n"
@@ -234,9 +253,9 @@ void options_markdown(GString *out)
                 continue;
             }
             g_string_append_printf(out, "\n`%s`  \n%s\n", usage, o->help);
-            for (const KeySpec *k = o->keys; k && k->name; k++) {
-                g_autofree char *form = keyspec_form(k);
-                g_string_append_printf(out, "%s- `%s=%s`: %s\n", k == o->keys ? "\n" : "", k->name, form, k->help);
+            markdown_keys(o->keys, "", out);
+            if (o->values == values_accel) {
+                markdown_accels(out);
             }
         }
     }

@@ -47,32 +47,9 @@ static bool one_of(GPtrArray *names, const char *what, const char *name, GError 
 
 /* ---- machine ---- */
 
-static bool add_accel(Config *c, const char *text, GError **errp)
-{
-    g_auto(GStrv) chain = g_strsplit(text, ":", -1);
-
-    if (!chain[0]) {
-        error_set(errp, "a name is missing");
-        return false;
-    }
-    for (char **n = chain; *n; n++) {
-        g_autoptr(GPtrArray) names = g_ptr_array_new();
-        char *old = c->accel;
-        for (const AccelOps *const *a = accel_list; *a; a++) {
-            g_ptr_array_add(names, (char *)(*a)->name);
-        }
-        if (!one_of(names, "accelerator", *n, errp)) {
-            return false;
-        }
-        c->accel = old ? g_strdup_printf("%s:%s", old, *n) : g_strdup(*n);
-        g_free(old);
-    }
-    return true;
-}
-
 bool take_accel(Config *c, const OptionUse *use, GError **errp)
 {
-    return add_accel(c, use->value, errp);
+    return accel_parse(use->value, c->accels, errp);
 }
 
 bool take_machine(Config *c, const OptionUse *use, GError **errp)
@@ -91,7 +68,7 @@ bool take_machine(Config *c, const OptionUse *use, GError **errp)
     }
     c->no_acpi = !keyvals_bool(use->keys, "acpi", !c->no_acpi);
     c->no_graphics = !keyvals_bool(use->keys, "graphics", !c->no_graphics);
-    return !accel || add_accel(c, accel, errp);
+    return !accel || accel_parse(accel, c->accels, errp);
 }
 
 bool take_cpu(Config *c, const OptionUse *use, GError **errp)

@@ -104,7 +104,7 @@ static const KeySpec name_keys[] = {
 const Option option_table[] = {
     { "machine", "M", SECTION_MACHINE, OPTION_KEYS, "type[,key=value...]", "the board (default pc)",
       .first = "type", .keys = machine_keys, .take = take_machine, .values = values_machine },
-    { "accel", NULL, SECTION_MACHINE, OPTION_VALUE, "name[:name...]",
+    { "accel", NULL, SECTION_MACHINE, OPTION_VALUE, "name[:name...][,key=value...]",
       "how guest code is run; of several, or of several -accel, the first that works",
       .take = take_accel, .values = values_accel },
     { "cpu", NULL, SECTION_MACHINE, OPTION_VALUE, "model[,+feature][,-feature]",

@@ -260,7 +260,7 @@ static RunExit interp_run(Accel *a, Vcpu *vcpu, uint64_t max_insns, GError **err
 
 /* ---- the accelerator ---- */
 
-static Accel *interp_create(Machine *m, GError **errp)
+static Accel *interp_create(Machine *m, const KeyVals *options, GError **errp)
 {
     Interp *a = g_new0(Interp, 1);
 

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "core/machine.h"
+#include "util/keyval.h"
 
 typedef struct Accel Accel;
 typedef struct AccelOps AccelOps;
@@ -26,6 +27,12 @@ typedef enum RunExit {
     RUN_FAILED,                     /* the accelerator itself failed; errp says why */
 } RunExit;
 
+typedef enum AccelProbe {           /* all but GOOD say why in errp */
+    PROBE_GOOD,
+    PROBE_POOR,                     /* works, but whatever comes next in the chain is better here */
+    PROBE_NO,                       /* cannot work; the error's code is an errno, where there is one */
+} AccelProbe;
+
 struct Accel {                      /* the accelerator's own struct embeds this first */
     const AccelOps *ops;
     Machine *machine;
@@ -34,8 +41,10 @@ struct Accel {                      /* the accelerator's own struct embeds this 
 struct AccelOps {
     const char *name, *summary;
     bool lazy_state;                /* pull/push needed around register access (KVM) */
-    bool (*probe)(GError **errp);   /* judges quality, not presence; false: why not */
-    Accel *(*create)(Machine *m, GError **errp);
+    const KeySpec *options;         /* what "-accel name,key=value" takes; NULL: nothing */
+    /* Judges quality, not presence, in a few ms; NULL: always good. */
+    AccelProbe (*probe)(const KeyVals *options, GError **errp);
+    Accel *(*create)(Machine *m, const KeyVals *options, GError **errp);
     void (*destroy)(Accel *a);
     bool (*vcpu_create)(Accel *a, Vcpu *c, GError **errp);
     void (*vcpu_destroy)(Accel *a, Vcpu *c);
@@ -51,8 +60,15 @@ struct AccelOps {
 extern const AccelOps *const accel_list[];      /* NULL at its end; the order is the default chain */
 extern const AccelOps accel_interp;
 
-/* "interp", "a:b" (a fallback chain) or NULL for the default; says on stderr why it moves on. */
-Accel *accel_open(Machine *m, const char *chain, GError **errp);
+/* Adds to `chain` the elements of "interp", "a:b" (a fallback chain) or "name,key=value": char *, to
+ * be freed; names, keys and values checked. */
+bool accel_parse(const char *text, GPtrArray *chain, GError **errp);
+void accel_default_chain(GPtrArray *chain);
+/* The first of a chain that is good here, else the last one if it works at all; says on stderr why it
+ * moves on. */
+Accel *accel_open_chain(Machine *m, const GPtrArray *chain, GError **errp);
+/* The same with a chain as text; NULL: the default chain. */
+Accel *accel_open(Machine *m, const char *text, GError **errp);
 
 /* ---- the vCPU threads (accel/runner.c) ---- */
 

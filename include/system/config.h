@@ -35,7 +35,8 @@ typedef struct ChardevConfig {
 
 typedef struct Config {
     /* the machine */
-    char *machine, *accel, *cpu;    /* NULL: the default */
+    char *machine, *cpu;            /* NULL: the default */
+    GPtrArray *accels;              /* of char *: "name" or "name,key=value", a fallback chain */
     uint64_t ram;
     unsigned cpus;
     bool no_acpi, no_graphics;      /* no_graphics: firmware talks on the serial port */

@@ -14,7 +14,7 @@
 GQuark tinamou_error_quark(void);
 
 void error_set(GError **errp, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
-/* The same, with ": No such file or directory" behind it. */
+/* The same, with ": No such file or directory" behind it; the GError's code is os_errno. */
 void error_set_errno(GError **errp, int os_errno, const char *fmt, ...) G_GNUC_PRINTF(3, 4);
 
 #endif

@@ -111,7 +111,7 @@ static void values_arrive(void)
     d = g_ptr_array_index(c->drives, 2);
     g_assert_true(d->index == 2 && d->cdrom);
     g_assert_cmpstr(c->boot_order, ==, "dc");
-    g_assert_cmpstr(c->accel, ==, "interp");
+    g_assert_cmpstr(g_ptr_array_index(c->accels, 0), ==, "interp");
     g_assert_cmpstr(c->append, ==, "console=ttyS0 a=b");
     g_assert_cmpuint(c->serial->len, ==, 2);
     g_assert_cmpuint(c->monitors->len, ==, 1);
@@ -182,6 +182,10 @@ static const struct { const char *line, *says; } mistakes[] = {
     { "-machine pd", "-machine pd: there is no machine 'pd'; did you mean 'pc'?" },
     { "-machine pc,acip=off", "-machine pc,acip=off: unknown key 'acip'; did you mean 'acpi'?" },
     { "-accel interpp", "-accel interpp: there is no accelerator 'interpp'; did you mean 'interp'?" },
+    { "-accel interp:interpp", "-accel interp:interpp: there is no accelerator 'interpp'" },
+    { "-accel interp:interp,x=1", "-accel interp:interp,x=1: options belong to one accelerator: give each of "
+      "interp:interp an -accel of its own" },
+    { "-accel interp,x=1", "-accel interp,x=1: 'interp' has no options, so that 'x=1' cannot be one" },
     { "-vga stdd", "-vga stdd: type=stdd: must be one of std|none; did you mean 'std'?" },
     { "-display sld", "-display sld: unknown display 'sld'" },
     { "-drive file=x,if=scsi", "-drive file=x,if=scsi: if=scsi: must be one of ide|floppy|none" },
