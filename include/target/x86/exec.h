@@ -1,7 +1,7 @@
 /*
  * target/x86/exec.h - what an accelerator uses to run one instruction after another.
  *
- * The vCPU's own thread.  The contract between the run loop (accel/interp) and the handlers
+ * The vCPU's own thread.  The contract between the run loop (accel/engine) and the handlers
  * (target/x86/exec):
  *  - before a handler is called: c->cur is the instruction, c->regs[X86_RIP] the address behind it;
  *  - a handler that faults calls x86_raise*(), which does not return: it sets RIP back to the

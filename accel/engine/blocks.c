@@ -1,5 +1,5 @@
 /*
- * accel/interp/blocks.c - decoded code: built, found, and dropped when its bytes change.
+ * accel/engine/blocks.c - decoded code: built, found, and dropped when its bytes change.
  *
  * A block is a run of instructions within a page, decoded and bound for one mode.  It is found by
  * physical address and mode; a table by linear address is in front.  Blocks lie in an arena that is
@@ -9,7 +9,7 @@
  * stores to flagged pages come here.  A block that is hit gets x86_exec_stop in place of all its
  * handlers, so that a running one ends after the instruction that stored.
  */
-#include "interp.h"
+#include "engine.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -27,7 +27,7 @@ typedef struct Range {
 
 static gpointer page_key(hwaddr gpa) { return (gpointer)(uintptr_t)(gpa >> PAGE_BITS); }
 
-static Block **hash_slot(InterpVcpu *v, hwaddr gpa)
+static Block **hash_slot(EngineVcpu *v, hwaddr gpa)
 {
     return &v->hash[(gpa * 0x9e3779b97f4a7c15ull) >> (64 - HASH_BITS)];
 }
@@ -39,7 +39,7 @@ static hwaddr page_of(hwaddr gpa) { return gpa & ~(hwaddr)(PAGE_SIZE - 1); }
 /* Which of its two list links a block uses in the list of `page`. */
 static unsigned link_in(const Block *b, hwaddr page) { return page_of(b->gpa) != page; }
 
-static void unlink_from_page(InterpVcpu *v, Block *b, hwaddr page)
+static void unlink_from_page(EngineVcpu *v, Block *b, hwaddr page)
 {
     Block *head = g_hash_table_lookup(v->page_blocks, page_key(page)), **link = &head;
 
@@ -56,7 +56,7 @@ static void unlink_from_page(InterpVcpu *v, Block *b, hwaddr page)
     }
 }
 
-static void invalidate(InterpVcpu *v, Block *b)
+static void invalidate(EngineVcpu *v, Block *b)
 {
     Block **link = hash_slot(v, b->gpa);
 
@@ -75,6 +75,9 @@ static void invalidate(InterpVcpu *v, Block *b)
         b->insns[i].exec = x86_exec_stop;
     }
     v->stats.invalidated++;
+    if (v->engine->code->invalidated) {
+        v->engine->code->invalidated(v, b);
+    }
 }
 
 static bool overlaps(const Block *b, hwaddr page, hwaddr at, unsigned len)
@@ -92,7 +95,7 @@ static bool overlaps(const Block *b, hwaddr page, hwaddr at, unsigned len)
     return at < from + n && from < at + len;
 }
 
-static void drop_range(InterpVcpu *v, hwaddr at, unsigned len)
+static void drop_range(EngineVcpu *v, hwaddr at, unsigned len)
 {
     hwaddr page = page_of(at);
     Block *next;
@@ -105,7 +108,7 @@ static void drop_range(InterpVcpu *v, hwaddr at, unsigned len)
     }
 }
 
-void blocks_drop_page(InterpVcpu *v, hwaddr page)
+void blocks_drop_page(EngineVcpu *v, hwaddr page)
 {
     drop_range(v, page, PAGE_SIZE);
     v->stats.dropped_pages++;
@@ -121,12 +124,12 @@ static void drop_posted(Vcpu *vcpu, void *arg)
     g_free(r);
 }
 
-static void tell_others(InterpVcpu *v, hwaddr at, unsigned len)
+static void tell_others(EngineVcpu *v, hwaddr at, unsigned len)
 {
-    Interp *a = v->interp;
+    Engine *a = v->engine;
 
     for (guint i = 0; i < a->vcpus->len; i++) {
-        InterpVcpu *other = g_ptr_array_index(a->vcpus, i);
+        EngineVcpu *other = g_ptr_array_index(a->vcpus, i);
         if (other != v) {
             Range *r = g_new(Range, 1);
             *r = (Range){ at, len };
@@ -142,7 +145,7 @@ static uint64_t granules(hwaddr at, unsigned len)
     return ~0ull << first & ~0ull >> (63 - last);
 }
 
-static void clear_flag(InterpVcpu *v, hwaddr gpa)
+static void clear_flag(EngineVcpu *v, hwaddr gpa)
 {
     MemSection s;
 
@@ -155,15 +158,15 @@ static void clear_flag(InterpVcpu *v, hwaddr gpa)
  * patience the code goes, and the page is fast again until somebody executes in it. */
 void blocks_stored(X86Cpu *c, hwaddr gpa, unsigned len)
 {
-    InterpVcpu *v = c->vcpu.accel_data;
+    EngineVcpu *v = c->vcpu.accel_data;
     hwaddr page = page_of(gpa);
     bool hit = false, drop = false;
 
     if (!v) {
         return;
     }
-    interp_lock(v->interp);
-    CodePage *p = g_hash_table_lookup(v->interp->pages, page_key(gpa));
+    engine_lock(v->engine);
+    CodePage *p = g_hash_table_lookup(v->engine->pages, page_key(gpa));
     if (p) {
         hit = p->granules & granules(gpa, len);
         drop = ++p->stores > p->patience;
@@ -177,7 +180,7 @@ void blocks_stored(X86Cpu *c, hwaddr gpa, unsigned len)
             tell_others(v, drop ? page : gpa, drop ? PAGE_SIZE : len);
         }
     }
-    interp_unlock(v->interp);
+    engine_unlock(v->engine);
     if (drop || !p) {
         blocks_drop_page(v, page);
     } else if (hit) {
@@ -185,13 +188,16 @@ void blocks_stored(X86Cpu *c, hwaddr gpa, unsigned len)
     }
 }
 
-void blocks_flush(InterpVcpu *v)
+void blocks_flush(EngineVcpu *v)
 {
     memset(v->jump, 0, sizeof(v->jump));
     memset(v->hash, 0, sizeof(v->hash));
     g_hash_table_remove_all(v->page_blocks);
     v->arena_used = 0;
     v->stats.flushes++;
+    if (v->engine->code->flushed) {
+        v->engine->code->flushed(v);
+    }
 }
 
 /* ---- building ---- */
@@ -205,12 +211,12 @@ static void protect_posted(Vcpu *vcpu, void *arg)
 }
 
 /* From now on stores to the page are noticed. */
-static void flag_page(InterpVcpu *v, hwaddr gpa, const MemSection *s)
+static void flag_page(EngineVcpu *v, hwaddr gpa, const MemSection *s)
 {
     hwaddr page = page_of(gpa);
-    Interp *a = v->interp;
+    Engine *a = v->engine;
 
-    interp_lock(a);
+    engine_lock(a);
     uint8_t old = __atomic_fetch_or(section_page_flags(s, gpa), RAM_PAGE_CODE, __ATOMIC_SEQ_CST);
     CodePage *p = g_hash_table_lookup(a->pages, page_key(gpa));
     if (!p) {
@@ -221,7 +227,7 @@ static void flag_page(InterpVcpu *v, hwaddr gpa, const MemSection *s)
     if (!(old & RAM_PAGE_CODE)) {
         p->stores = 0;
         for (guint i = 0; i < a->vcpus->len; i++) {
-            InterpVcpu *other = g_ptr_array_index(a->vcpus, i);
+            EngineVcpu *other = g_ptr_array_index(a->vcpus, i);
             if (other != v) {
                 Range *r = g_new(Range, 1);
                 *r = (Range){ page, 0 };
@@ -229,20 +235,20 @@ static void flag_page(InterpVcpu *v, hwaddr gpa, const MemSection *s)
             }
         }
     }
-    interp_unlock(a);
+    engine_unlock(a);
     if (!(old & RAM_PAGE_CODE)) {
         x86_tlb_protect(v->cpu, page);
     }
 }
 
-static void note_granules(InterpVcpu *v, hwaddr gpa, unsigned len)
+static void note_granules(EngineVcpu *v, hwaddr gpa, unsigned len)
 {
-    interp_lock(v->interp);
-    CodePage *p = g_hash_table_lookup(v->interp->pages, page_key(gpa));
+    engine_lock(v->engine);
+    CodePage *p = g_hash_table_lookup(v->engine->pages, page_key(gpa));
     if (p) {
         p->granules |= granules(gpa, len);
     }
-    interp_unlock(v->interp);
+    engine_unlock(v->engine);
 }
 
 static void exec_undefined(X86Cpu *c, const X86Insn *in)
@@ -315,7 +321,7 @@ static uint64_t within_limit(const X86Cpu *c, uint64_t rip)
     return rip > c->seg[X86_CS].limit ? 0 : (uint64_t)c->seg[X86_CS].limit - rip + 1;
 }
 
-static bool has_breakpoint(const Interp *a, uint64_t linear)
+static bool has_breakpoint(const Engine *a, uint64_t linear)
 {
     for (guint i = 0; i < a->breakpoints->len; i++) {
         if (g_array_index(a->breakpoints, uint64_t, i) == linear) {
@@ -325,7 +331,7 @@ static bool has_breakpoint(const Interp *a, uint64_t linear)
     return false;
 }
 
-static void finish(InterpVcpu *v, Block *b, uint64_t linear)
+static void finish(EngineVcpu *v, Block *b, uint64_t linear)
 {
     b->insns[b->count] = (X86Insn){ .exec = x86_exec_stop };
     v->stats.blocks++;
@@ -337,7 +343,7 @@ static void finish(InterpVcpu *v, Block *b, uint64_t linear)
 
 /* One instruction whose bytes are not all in one page of RAM.  False: some are in no RAM at all, so
  * nobody would notice a change. */
-static bool build_across(InterpVcpu *v, Block *b, uint64_t linear, const uint8_t *host, uint64_t avail)
+static bool build_across(EngineVcpu *v, Block *b, uint64_t linear, const uint8_t *host, uint64_t avail)
 {
     X86Cpu *c = v->cpu;
     uint8_t bytes[X86_INSN_MAX];
@@ -369,15 +375,15 @@ static bool build_across(InterpVcpu *v, Block *b, uint64_t linear, const uint8_t
     return ram;
 }
 
-static void build_within(InterpVcpu *v, Block *b, uint64_t linear, const uint8_t *host, uint64_t avail)
+static void build_within(EngineVcpu *v, Block *b, uint64_t linear, const uint8_t *host, uint64_t avail)
 {
     unsigned most = b->key & KEY_SINGLE || b->key & MODE_TF ? 1 : BLOCK_INSNS;
 
     avail = MIN(avail, PAGE_SIZE - (b->gpa & (PAGE_SIZE - 1)));
     while (b->count < most) {
         X86Insn *in = &b->insns[b->count];
-        if (b->count && G_UNLIKELY(v->interp->breakpoints->len)
-            && has_breakpoint(v->interp, linear + b->bytes)) {
+        if (b->count && G_UNLIKELY(v->engine->breakpoints->len)
+            && has_breakpoint(v->engine, linear + b->bytes)) {
             return;
         }
         if (!decode_one(v->cpu, in, host + b->bytes, avail - b->bytes)) {
@@ -394,13 +400,13 @@ static void build_within(InterpVcpu *v, Block *b, uint64_t linear, const uint8_t
     }
 }
 
-static void link_page(InterpVcpu *v, Block *b, hwaddr page)
+static void link_page(EngineVcpu *v, Block *b, hwaddr page)
 {
     b->page_next[link_in(b, page)] = g_hash_table_lookup(v->page_blocks, page_key(page));
     g_hash_table_insert(v->page_blocks, page_key(page), b);
 }
 
-static Block *build(InterpVcpu *v, uint64_t linear, uint32_t key, hwaddr gpa, const uint8_t *host,
+static Block *build(EngineVcpu *v, uint64_t linear, uint32_t key, hwaddr gpa, const uint8_t *host,
                     const MemSection *s)
 {
     const size_t most = sizeof(Block) + (BLOCK_INSNS + 1) * sizeof(X86Insn);
@@ -454,7 +460,7 @@ static bool tail_is_there(X86Cpu *c, const Block *b, uint64_t linear)
     return x86_fetch_page(c, x86_long_mode(c) ? next : (uint32_t)next, &gpa, NULL) && gpa == b->tail_page;
 }
 
-Block *blocks_find(InterpVcpu *v, uint64_t linear, uint32_t key)
+Block *blocks_find(EngineVcpu *v, uint64_t linear, uint32_t key)
 {
     X86Cpu *c = v->cpu;
     uint64_t room = within_limit(c, c->regs[X86_RIP]);
@@ -485,7 +491,7 @@ Block *blocks_find(InterpVcpu *v, uint64_t linear, uint32_t key)
 
 /* ---- life ---- */
 
-bool blocks_init(InterpVcpu *v, GError **errp)
+bool blocks_init(EngineVcpu *v, GError **errp)
 {
     v->arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
                     -1, 0);
@@ -498,7 +504,7 @@ bool blocks_init(InterpVcpu *v, GError **errp)
     return true;
 }
 
-void blocks_fini(InterpVcpu *v)
+void blocks_fini(EngineVcpu *v)
 {
     g_hash_table_destroy(v->page_blocks);
     munmap(v->arena, ARENA_BYTES);

@@ -1,0 +1,184 @@
+/*
+ * accel/engine/engine.h - what the accelerators of our own share: decoded blocks, and the loop that
+ * takes what comes between them.
+ *
+ * An accelerator (accel/interp, accel/dbt) brings EngineOps, which run one block after another, and
+ * embeds EngineVcpu in what it keeps for each processor.  Everything here belongs to the vCPU's own
+ * thread unless it says otherwise.
+ */
+#ifndef ACCEL_ENGINE_H
+#define ACCEL_ENGINE_H
+
+#include <setjmp.h>
+#include "accel/accel.h"
+#include "target/x86/exec.h"
+#include "util/handoff.h"
+
+#define ENGINE_INLINE inline __attribute__((always_inline))
+
+enum { BLOCK_INSNS = 32, JUMP_SIZE = 4096, HASH_BITS = 15, ARENA_BYTES = 48 << 20 };
+
+/* Key of a block, beside its address: MODE_*; what the accelerator adds (EngineVcpu.key_bits); whether
+ * it is run alone and by handlers, for a log or a breakpoint; whether it is one instruction on purpose.
+ * An invalid block has a key that no lookup asks for. */
+enum { KEY_ACCEL = 1 << 28, KEY_PLAIN = 1 << 29, KEY_SINGLE = 1 << 30, KEY_INVALID = 1 << 31 };
+#define NO_PAGE (~(hwaddr)0)
+
+typedef struct Block Block;
+struct Block {
+    uint32_t key;
+    uint16_t count;             /* instructions, the stop behind them not counted */
+    uint16_t bytes;
+    hwaddr gpa;
+    uint32_t runs;              /* how often handlers ran it: the accelerator's to count */
+    void *code;                 /* translated; NULL: not */
+    hwaddr tail_page;           /* where its one instruction goes on, in another page; or NO_PAGE */
+    Block *hash_next;
+    Block *page_next[2];        /* in the lists of gpa's page, and of tail_page */
+    X86Insn insns[];
+};
+
+typedef struct JumpEntry {      /* from a linear address straight to its block */
+    uint64_t linear, tag;       /* tag: fetch_gen and key */
+    Block *block;
+} JumpEntry;
+
+/* What all processors know of a page with decoded code; under Engine.lock. */
+typedef struct CodePage {
+    uint64_t granules;          /* 64-byte pieces that somebody decoded from */
+    unsigned stores, patience;  /* stores beside the code, and how many until the code is dropped */
+} CodePage;
+
+typedef struct EngineVcpu EngineVcpu;
+
+/* How blocks are run.  `run` does one block, and unless `alone` goes on with those that follow as
+ * long as engine_undisturbed(); it counts with engine_account(). */
+typedef struct EngineOps {
+    size_t vcpu_size;           /* of the struct that begins with an EngineVcpu */
+    bool (*vcpu_init)(EngineVcpu *v, GError **errp);        /* these four may be NULL */
+    void (*vcpu_fini)(EngineVcpu *v);
+    void (*flushed)(EngineVcpu *v);                         /* all blocks are gone */
+    void (*invalidated)(EngineVcpu *v, Block *b);           /* nothing finds b any more */
+    void (*run)(EngineVcpu *v, X86Cpu *c, Block *b, bool alone);
+} EngineOps;
+
+typedef struct Engine {
+    Accel accel;                /* first */
+    const EngineOps *code;
+    GMutex lock;                /* pages, vcpus */
+    GHashTable *pages;          /* page number -> CodePage */
+    GPtrArray *vcpus;           /* of EngineVcpu */
+    MemListener mem_listener, io_listener;
+    GArray *breakpoints;        /* of uint64_t; changed only while paused */
+} Engine;
+
+struct EngineVcpu {
+    Engine *engine;
+    X86Cpu *cpu;
+    jmp_buf unwind;
+    const Block *running;       /* the block in execution, when handlers execute it */
+    uint64_t left;              /* of the instructions that run() was given */
+    uint32_t key_bits;          /* KEY_ACCEL or 0 */
+    uint64_t until;             /* engine_undisturbed() ends where `left` is less */
+    uint64_t stopped_at;        /* linear address of the breakpoint that stopped the last run */
+    JumpEntry jump[JUMP_SIZE];
+    Block *hash[1 << HASH_BITS];
+    GHashTable *page_blocks;    /* page number -> first Block */
+    uint8_t *arena;
+    size_t arena_used;
+    Block *outside;             /* for code that is not RAM: built anew each time */
+    struct { uint64_t blocks, insns, invalidated, dropped_pages, flushes, lookups; } stats;
+};
+
+static inline void engine_lock(Engine *a)
+{
+    g_mutex_lock(&a->lock);
+    handoff_take(&a->lock);
+}
+
+static inline void engine_unlock(Engine *a)
+{
+    handoff_give(&a->lock);
+    g_mutex_unlock(&a->lock);
+}
+
+/* ---- blocks.c: the vCPU's own thread ---- */
+bool blocks_init(EngineVcpu *v, GError **errp);
+void blocks_fini(EngineVcpu *v);
+void blocks_flush(EngineVcpu *v);
+/* The block at a linear address, decoded if need be; raises what fetching raises. */
+Block *blocks_find(EngineVcpu *v, uint64_t linear, uint32_t key);
+/* Bytes of a page that is flagged as code have changed. */
+void blocks_stored(X86Cpu *c, hwaddr gpa, unsigned len);
+void blocks_drop_page(EngineVcpu *v, hwaddr page);
+
+static inline uint64_t jump_tag(const X86Cpu *c, uint32_t key)
+{
+    return c->fetch_gen << 32 | key;
+}
+
+static inline JumpEntry *jump_entry(EngineVcpu *v, uint64_t linear)
+{
+    return &v->jump[(linear ^ linear >> 12) & (JUMP_SIZE - 1)];
+}
+
+/* ---- loop.c: for the AccelOps of those who bring EngineOps ---- */
+Accel *engine_create(Machine *m, size_t size, const EngineOps *code);
+void engine_destroy(Accel *accel);
+bool engine_vcpu_create(Accel *accel, Vcpu *vcpu, GError **errp);
+void engine_vcpu_destroy(Accel *accel, Vcpu *vcpu);
+RunExit engine_run(Accel *accel, Vcpu *vcpu, uint64_t max_insns, GError **errp);
+void engine_flush(Accel *accel, Vcpu *vcpu);
+bool engine_set_breakpoint(Accel *accel, uint64_t linear, bool on);
+uint64_t engine_insn_count(Accel *accel, Vcpu *vcpu);
+void engine_info(Accel *accel, Vcpu *vcpu, GString *out);
+
+static inline uint64_t engine_linear_rip(const X86Cpu *c)
+{
+    uint64_t rip = c->regs[X86_RIP];
+
+    return (c->mode & MODE_CODE) == MODE_CODE64 ? rip : (uint32_t)(rip + c->seg[X86_CS].base);
+}
+
+static ENGINE_INLINE Block *engine_find(EngineVcpu *v, X86Cpu *c, uint64_t linear, uint32_t key)
+{
+    const JumpEntry *j = jump_entry(v, linear);
+
+    if (G_LIKELY(j->linear == linear && j->tag == jump_tag(c, key) && j->block->key == key)
+        && ((key & MODE_CODE) == MODE_CODE64
+            || c->regs[X86_RIP] + j->block->bytes - 1 <= c->seg[X86_CS].limit)) {
+        return j->block;
+    }
+    return blocks_find(v, linear, key);
+}
+
+/* What the running block has done: its instructions up to c->cur. */
+static ENGINE_INLINE void engine_account(EngineVcpu *v, X86Cpu *c)
+{
+    uint64_t n = (uint64_t)(c->cur - v->running->insns) + 1;
+
+    v->left -= n;
+    c->insn_count += n;
+    c->cur = NULL;
+}
+
+/* Runs a block by its handlers. */
+static ENGINE_INLINE void engine_run_block(EngineVcpu *v, X86Cpu *c, const Block *b)
+{
+    const X86Insn *in = b->insns;
+
+    v->running = b;
+    c->cur = in;
+    c->regs[X86_RIP] += in->len;
+    in->exec(c, in);
+    engine_account(v, c);
+}
+
+/* Nothing to do between two blocks but to find the next. */
+static ENGINE_INLINE bool engine_undisturbed(const EngineVcpu *v, const X86Cpu *c)
+{
+    return v->left >= v->until && !atomic_load_explicit(&c->vcpu.requests, memory_order_relaxed)
+        && !c->vcpu.halted && !c->sti_shadow && !(c->mode & MODE_TF);
+}
+
+#endif

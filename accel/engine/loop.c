@@ -1,0 +1,323 @@
+/*
+ * accel/engine/loop.c - what comes between two blocks: requests, budgets, breakpoints, single steps,
+ * exceptions; and following the memory map.
+ *
+ * Not modelled: breakpoints of DR0..3.
+ */
+#include "engine.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include "util/bits.h"
+#include "util/error.h"
+#include "util/log.h"
+
+enum { UNDISTURBED = 100000 };          /* instructions between two looks at what seldom changes */
+
+/* ---- following the memory map, from any thread ---- */
+
+static void map_changed_posted(Vcpu *vcpu, void *arg)
+{
+    if (vcpu->accel_data) {
+        blocks_flush(vcpu->accel_data);
+    }
+    x86_tlb_flush(x86_cpu(vcpu), true);
+    as_quiescent(&vcpu->mem_reader);
+}
+
+static void io_changed_posted(Vcpu *vcpu, void *arg)
+{
+    as_quiescent(&vcpu->io_reader);
+}
+
+static void for_each_vcpu(Engine *a, void (*fn)(Vcpu *vcpu, void *arg))
+{
+    engine_lock(a);
+    for (guint i = 0; i < a->vcpus->len; i++) {
+        EngineVcpu *v = g_ptr_array_index(a->vcpus, i);
+        vcpu_post(&v->cpu->vcpu, fn, NULL);
+    }
+    engine_unlock(a);
+}
+
+static void mem_changed(MemListener *l)
+{
+    for_each_vcpu(container_of(l, Engine, mem_listener), map_changed_posted);
+}
+
+static void io_changed(MemListener *l)
+{
+    for_each_vcpu(container_of(l, Engine, io_listener), io_changed_posted);
+}
+
+typedef struct Range { hwaddr first, last; } Range;         /* pages */
+
+static void code_changed_posted(Vcpu *vcpu, void *arg)
+{
+    Range *r = arg;
+
+    for (hwaddr page = r->first; vcpu->accel_data && page <= r->last; page += PAGE_SIZE) {
+        blocks_drop_page(vcpu->accel_data, page);
+    }
+    g_free(r);
+}
+
+static void code_changed(MemListener *l, hwaddr at, hwaddr len)
+{
+    Engine *a = container_of(l, Engine, mem_listener);
+
+    engine_lock(a);
+    for (guint i = 0; i < a->vcpus->len; i++) {
+        EngineVcpu *v = g_ptr_array_index(a->vcpus, i);
+        Range *r = g_new(Range, 1);
+        *r = (Range){ at & ~(hwaddr)(PAGE_SIZE - 1), (at + len - 1) & ~(hwaddr)(PAGE_SIZE - 1) };
+        vcpu_post(&v->cpu->vcpu, code_changed_posted, r);
+    }
+    engine_unlock(a);
+}
+
+/* ---- running ---- */
+
+static void log_entry(X86Cpu *c, const Block *b)
+{
+    if (log_on(LOG_EXEC)) {
+        log_printf("exec: cpu%u %04x:%" PRIx64 " %u\n", c->vcpu.index, c->seg[X86_CS].selector,
+                   c->regs[X86_RIP], b->count);
+    }
+    if (log_on(LOG_CPU)) {
+        g_autoptr(GString) s = g_string_new(NULL);
+        x86_info_registers(c, s);
+        log_printf("%s", s->str);
+    }
+}
+
+/* The instruction that raised something counts; so does a fault of fetching or delivering, else a run
+ * could last for ever. */
+static void account_fault(EngineVcpu *v, X86Cpu *c)
+{
+    if (c->cur) {
+        engine_account(v, c);
+    } else if (v->left) {
+        v->left--;
+    }
+}
+
+/* One instruction has been executed with RFLAGS.TF set at its start (volume 3A, 17.3.1.4).  Loading
+ * SS puts it off (6.8.3); a software interrupt clears TF and takes no step. */
+static void single_step(X86Cpu *c, const Block *b)
+{
+    unsigned op = b->insns[0].row ? b->insns[0].row->op : OP_COUNT;
+    bool soft_int = (op == OP_INT || op == OP_INT3 || op == OP_INTO) && !(c->rflags & FL_TF);
+
+    if (!soft_int && !(c->sti_shadow && op != OP_STI)) {
+        c->exc.dr6 |= 1 << 14;
+        x86_raise_trap(c, EXC_DB, false);
+    }
+}
+
+static bool at_breakpoint(const EngineVcpu *v, uint64_t linear)
+{
+    const GArray *list = v->engine->breakpoints;
+
+    for (guint i = 0; i < list->len; i++) {
+        if (g_array_index(list, uint64_t, i) == linear) {
+            return linear != v->stopped_at;
+        }
+    }
+    return false;
+}
+
+static RunExit run_blocks(EngineVcpu *v, X86Cpu *c)
+{
+    Vcpu *vcpu = &c->vcpu;
+
+    x86_mmu_sync(c);
+    for (;;) {
+        if (v->left == 0) {
+            return RUN_BUDGET;
+        }
+        uint32_t requests = atomic_load_explicit(&vcpu->requests, memory_order_relaxed);
+        if (requests) {
+            bool shutdown;
+            if (requests & VCPU_STOP) {
+                return RUN_REQUEST;
+            }
+            if (x86_interrupt_due(c) && x86_serve_requests(c, &shutdown)) {
+                if (shutdown) {
+                    return RUN_SHUTDOWN;
+                }
+                x86_mmu_sync(c);
+                continue;
+            }
+        }
+        if (vcpu->halted) {
+            return RUN_HALTED;
+        }
+        uint64_t linear = engine_linear_rip(c);
+        if (v->engine->breakpoints->len) {
+            if (at_breakpoint(v, linear)) {
+                v->stopped_at = linear;
+                return RUN_DEBUG;
+            }
+            v->stopped_at = ~0ull;
+        }
+        bool logging = log_on(LOG_EXEC | LOG_CPU);
+        uint32_t key = c->mode | v->key_bits | (logging || v->engine->breakpoints->len ? KEY_PLAIN : 0)
+            | (c->sti_shadow || v->left < BLOCK_INSNS ? KEY_SINGLE : 0);
+        Block *b = engine_find(v, c, linear, key);
+        c->sti_shadow = false;
+        if (logging) {
+            log_entry(c, b);
+        }
+        /* A while only, so that logging and the like are noticed */
+        v->until = v->left > UNDISTURBED ? v->left - UNDISTURBED : BLOCK_INSNS;
+        v->engine->code->run(v, c, b, key & (MODE_TF | KEY_PLAIN | KEY_SINGLE));
+        if (key & MODE_TF) {
+            single_step(c, b);
+        }
+    }
+}
+
+RunExit engine_run(Accel *a, Vcpu *vcpu, uint64_t max_insns, GError **errp)
+{
+    EngineVcpu *v = vcpu->accel_data;
+    X86Cpu *c = x86_cpu(vcpu);
+
+    v->left = max_insns;
+    c->cur = NULL;
+    c->unwind = &v->unwind;
+    if (setjmp(v->unwind)) {
+        account_fault(v, c);
+        if (!x86_deliver(c)) {
+            c->unwind = NULL;
+            return RUN_SHUTDOWN;
+        }
+    }
+    RunExit why = run_blocks(v, c);
+    c->unwind = NULL;
+    return why;
+}
+
+/* ---- the accelerator ---- */
+
+Accel *engine_create(Machine *m, size_t size, const EngineOps *code)
+{
+    Engine *a = g_malloc0(size);
+
+    a->accel.machine = m;
+    a->code = code;
+    g_mutex_init(&a->lock);
+    a->pages = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    a->vcpus = g_ptr_array_new();
+    a->breakpoints = g_array_new(false, false, sizeof(uint64_t));
+    a->mem_listener = (MemListener){ .changed = mem_changed, .code_changed = code_changed };
+    a->io_listener = (MemListener){ .changed = io_changed };
+    as_listen(m->mem, &a->mem_listener);
+    as_listen(m->io, &a->io_listener);
+    return &a->accel;
+}
+
+void engine_destroy(Accel *accel)
+{
+    Engine *a = (Engine *)accel;
+
+    as_unlisten(accel->machine->mem, &a->mem_listener);
+    as_unlisten(accel->machine->io, &a->io_listener);
+    g_hash_table_destroy(a->pages);
+    g_ptr_array_free(a->vcpus, true);
+    g_array_free(a->breakpoints, true);
+    g_mutex_clear(&a->lock);
+    g_free(a);
+}
+
+bool engine_vcpu_create(Accel *accel, Vcpu *vcpu, GError **errp)
+{
+    Engine *a = (Engine *)accel;
+    EngineVcpu *v = g_malloc0(a->code->vcpu_size);
+
+    v->engine = a;
+    v->cpu = x86_cpu(vcpu);
+    v->stopped_at = ~0ull;
+    if (!blocks_init(v, errp)) {
+        g_free(v);
+        return false;
+    }
+    if (a->code->vcpu_init && !a->code->vcpu_init(v, errp)) {
+        blocks_fini(v);
+        g_free(v);
+        return false;
+    }
+    vcpu->accel_data = v;
+    x86_mmu_code_hook(v->cpu, blocks_stored);
+    x86_tlb_flush(v->cpu, true);
+    engine_lock(a);
+    g_ptr_array_add(a->vcpus, v);
+    engine_unlock(a);
+    return true;
+}
+
+void engine_vcpu_destroy(Accel *accel, Vcpu *vcpu)
+{
+    Engine *a = (Engine *)accel;
+    EngineVcpu *v = vcpu->accel_data;
+
+    engine_lock(a);
+    g_ptr_array_remove(a->vcpus, v);
+    engine_unlock(a);
+    vcpu_run_work(vcpu);                /* what was posted owns memory */
+    x86_mmu_code_hook(v->cpu, NULL);
+    vcpu->accel_data = NULL;
+    if (a->code->vcpu_fini) {
+        a->code->vcpu_fini(v);
+    }
+    blocks_fini(v);
+    g_free(v);
+}
+
+void engine_flush(Accel *accel, Vcpu *vcpu)
+{
+    blocks_flush(vcpu->accel_data);
+    x86_tlb_flush(x86_cpu(vcpu), true);
+}
+
+bool engine_set_breakpoint(Accel *accel, uint64_t linear, bool on)
+{
+    Engine *a = (Engine *)accel;
+
+    for (guint i = 0; i < a->breakpoints->len; i++) {
+        if (g_array_index(a->breakpoints, uint64_t, i) == linear) {
+            g_array_remove_index_fast(a->breakpoints, i);
+            break;
+        }
+    }
+    if (on) {
+        g_array_append_val(a->breakpoints, linear);
+    }
+    for (guint i = 0; i < a->vcpus->len; i++) {
+        blocks_flush(g_ptr_array_index(a->vcpus, i));       /* blocks end before a breakpoint */
+    }
+    return true;
+}
+
+uint64_t engine_insn_count(Accel *accel, Vcpu *vcpu)
+{
+    return x86_cpu(vcpu)->insn_count;
+}
+
+void engine_info(Accel *accel, Vcpu *vcpu, GString *out)
+{
+    EngineVcpu *v = vcpu->accel_data;
+    uint64_t misses, flushes;
+
+    x86_mmu_stats(v->cpu, &misses, &flushes);
+    g_string_append_printf(out, "instructions executed   %" PRIu64 "\n", v->cpu->insn_count);
+    g_string_append_printf(out, "blocks decoded          %" PRIu64 ", instructions in them %" PRIu64 "\n",
+                           v->stats.blocks, v->stats.insns);
+    g_string_append_printf(out, "blocks looked up        %" PRIu64 "\n", v->stats.lookups);
+    g_string_append_printf(out, "blocks invalidated      %" PRIu64 ", pages of code given up %" PRIu64 "\n",
+                           v->stats.invalidated, v->stats.dropped_pages);
+    g_string_append_printf(out, "code cache              %zu of %u KiB used, emptied %" PRIu64 " times\n",
+                           v->arena_used >> 10, ARENA_BYTES >> 10, v->stats.flushes);
+    g_string_append_printf(out, "TLB misses              %" PRIu64 ", flushes %" PRIu64 "\n", misses,
+                           flushes);
+}
