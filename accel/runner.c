@@ -13,6 +13,11 @@
 #include "target/x86/exec.h"
 #include "util/error.h"
 
+typedef struct Slot {           /* a vCPU's; written while paused, stop also by its own thread */
+    _Atomic RunPlan plan;
+    _Atomic RunStop stop;
+} Slot;
+
 struct Runner {
     Accel *accel;
     GMutex lock;                /* guards what follows; inside the machine lock, never around it */
@@ -22,6 +27,8 @@ struct Runner {
     uint64_t resumes;           /* counts runner_resume(): a parked thread waits for the next */
     unsigned n_threads;
     GThread **threads;
+    Slot *slots;
+    _Atomic bool catch_shutdown;
 };
 
 typedef struct Start {
@@ -47,39 +54,65 @@ static bool park(Runner *r, uint64_t *since)
     return go;
 }
 
-/* Runs guest code until this thread has to park. */
-static void run_until_parked(Runner *r, Vcpu *v)
+/* Runs guest code until this thread has to park.  A step that is done counts even if somebody else
+ * wants to pause at the same time, and so does a breakpoint: neither comes again. */
+static RunStop run_until_parked(Runner *r, Vcpu *v, bool step)
 {
     Machine *m = r->accel->machine;
     X86Cpu *c = x86_cpu(v);
 
+    v->hold_interrupts = step && !v->halted;
     for (;;) {
         g_autoptr(GError) err = NULL;
-        RunExit why = r->accel->ops->run(r->accel, v, SLICE, &err);
-        if (atomic_load(&v->requests) & VCPU_STOP) {
-            return;
-        }
+        RunExit why = r->accel->ops->run(r->accel, v, step ? 1 : SLICE, &err);
+        bool stop = atomic_load(&v->requests) & VCPU_STOP;
         switch (why) {
         case RUN_BUDGET:
+            if (step) {
+                machine_request(m, MACHINE_PAUSE);
+                return STOP_STEP;
+            }
+            break;
         case RUN_REQUEST:
             break;
         case RUN_HALTED:
+            v->hold_interrupts = false;
             for (uint32_t seen = atomic_load(&v->requests); !x86_interrupt_due(c);
                  seen = atomic_load(&v->requests)) {
                 vcpu_wait(v, seen);
             }
             break;
         case RUN_SHUTDOWN:
-            machine_request(m, MACHINE_RESET);
-            return;
+            machine_request(m, r->catch_shutdown ? MACHINE_PAUSE : MACHINE_RESET);
+            return STOP_SHUTDOWN;
         case RUN_DEBUG:
             machine_request(m, MACHINE_PAUSE);
-            return;
+            return STOP_DEBUG;
         case RUN_FAILED:
             machine_fail(m, "vCPU %u: %s", v->index, err ? err->message : "the accelerator failed");
-            return;
+            return STOP_NONE;
+        }
+        if (stop) {
+            return STOP_NONE;
         }
     }
+}
+
+/* From one resume to the next pause. */
+static void take_turn(Runner *r, Vcpu *v)
+{
+    Slot *s = &r->slots[v->index];
+
+    if (s->plan == PLAN_STAY) {
+        return;
+    }
+    if (s->stop == STOP_SHUTDOWN) {
+        machine_request(r->accel->machine, MACHINE_RESET);
+        return;
+    }
+    s->stop = STOP_NONE;
+    s->stop = run_until_parked(r, v, s->plan == PLAN_STEP);
+    v->hold_interrupts = false;
 }
 
 static gpointer vcpu_thread(gpointer data)
@@ -92,7 +125,7 @@ static gpointer vcpu_thread(gpointer data)
     g_free(s);
     vcpu_set_current(v);
     while (park(r, &since)) {
-        run_until_parked(r, v);
+        take_turn(r, v);
     }
     return NULL;
 }
@@ -116,6 +149,7 @@ Runner *runner_new(Accel *a, GError **errp)
     }
     r->n_threads = m->vcpus->len;
     r->threads = g_new0(GThread *, r->n_threads);
+    r->slots = g_new0(Slot, r->n_threads);
     for (unsigned i = 0; i < r->n_threads; i++) {
         Start *s = g_new(Start, 1);
         *s = (Start){ r, g_ptr_array_index(m->vcpus, i) };
@@ -148,13 +182,21 @@ void runner_pause(Runner *r)
     g_mutex_unlock(&r->lock);
     machine_lock(m);
     for (unsigned i = 0; i < r->n_threads; i++) {
-        vcpu_lower(g_ptr_array_index(m->vcpus, i), VCPU_STOP);
+        Vcpu *v = g_ptr_array_index(m->vcpus, i);
+        vcpu_lower(v, VCPU_STOP);
+        if (r->accel->ops->lazy_state) {
+            r->accel->ops->pull(r->accel, v);
+        }
+        r->slots[i].plan = PLAN_RUN;
     }
     clock_stop(m->clock);
 }
 
 void runner_resume(Runner *r)
 {
+    for (unsigned i = 0; r->accel->ops->lazy_state && !r->running && i < r->n_threads; i++) {
+        r->accel->ops->push(r->accel, g_ptr_array_index(r->accel->machine->vcpus, i));
+    }
     clock_resume(r->accel->machine->clock);
     g_mutex_lock(&r->lock);
     if (!r->running) {
@@ -168,6 +210,28 @@ void runner_resume(Runner *r)
 bool runner_running(const Runner *r)
 {
     return r->running;
+}
+
+void runner_plan(Runner *r, unsigned vcpu, RunPlan plan)
+{
+    r->slots[vcpu].plan = plan;
+}
+
+RunStop runner_stop(const Runner *r, unsigned vcpu)
+{
+    return r->slots[vcpu].stop;
+}
+
+void runner_catch_shutdown(Runner *r, bool on)
+{
+    r->catch_shutdown = on;
+}
+
+void runner_reset(Runner *r)
+{
+    for (unsigned i = 0; i < r->n_threads; i++) {
+        r->slots[i].stop = STOP_NONE;
+    }
 }
 
 Accel *runner_accel(Runner *r)
@@ -191,6 +255,7 @@ void runner_free(Runner *r)
         r->accel->ops->vcpu_destroy(r->accel, v);
     }
     g_free(r->threads);
+    g_free(r->slots);
     g_cond_clear(&r->changed);
     g_mutex_clear(&r->lock);
     g_free(r);

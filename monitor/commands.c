@@ -352,7 +352,7 @@ bool command_run(Session *s, const char *line, GString *out, GError **errp)
         host->pause(host->opaque);
     }
     ok = run(s, c, format, p, out, errp);
-    if (pause) {
+    if (pause && !(atomic_load(&s->all->m->requests) & MACHINE_PAUSE)) {   /* a breakpoint came in between */
         host->resume(host->opaque, NULL);
     }
     return ok;

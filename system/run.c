@@ -18,6 +18,11 @@ void system_pause(System *s)
 {
     if (runner_running(s->runner)) {
         runner_pause(s->runner);
+        for (MachineWatch *w = s->m->watches; w; w = w->next) {
+            if (w->paused) {
+                w->paused(w->opaque);
+            }
+        }
     }
 }
 
@@ -27,6 +32,7 @@ bool system_resume(System *s, GError **errp)
         error_set(errp, "the machine is powered off; system_reset starts it again");
         return false;
     }
+    atomic_fetch_and(&s->m->requests, ~MACHINE_PAUSE);      /* it was paused: that is done */
     runner_resume(s->runner);
     return true;
 }
@@ -74,6 +80,7 @@ static void reset(System *s)
 
     system_pause(s);
     machine_reset(m);
+    runner_reset(s->runner);
     for (guint i = 0; i < m->vcpus->len; i++) {
         Vcpu *v = g_ptr_array_index(m->vcpus, i);
         x86_reset(x86_cpu(v));
@@ -84,7 +91,7 @@ static void reset(System *s)
         set_boot_order(m, s->cfg->boot_order);
     }
     s->powered_off = false;
-    if (was_running) {
+    if (was_running && !(atomic_load(&m->requests) & MACHINE_PAUSE)) {
         runner_resume(s->runner);
     }
 }
@@ -170,6 +177,11 @@ int system_run(System *s)
     }
     machine_lock(m);
     system_pause(s);
+    for (MachineWatch *w = m->watches; w; w = w->next) {
+        if (w->ending) {
+            w->ending(w->opaque, s->status);
+        }
+    }
     log_stats(s);
     signals_off();
     if (s->grace) {

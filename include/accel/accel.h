@@ -48,10 +48,14 @@ struct AccelOps {
     void (*destroy)(Accel *a);
     bool (*vcpu_create)(Accel *a, Vcpu *c, GError **errp);
     void (*vcpu_destroy)(Accel *a, Vcpu *c);
+    /* max_insns 1 is the debugger's step: exactly one instruction, then RUN_BUDGET; or what a fault or an
+     * interrupt led to, before the first instruction there.  With vcpu->hold_interrupts none is taken. */
     RunExit (*run)(Accel *a, Vcpu *c, uint64_t max_insns, GError **errp);
     void (*pull)(Accel *a, Vcpu *c);        /* only lazy_state: registers to the CPU struct ... */
     void (*push)(Accel *a, Vcpu *c);        /* ... and back */
     void (*flush)(Accel *a, Vcpu *c);       /* registers or memory were changed from outside */
+    /* run() returns RUN_DEBUG before the instruction there, in any address space; called again with RIP
+     * still there it executes it.  False: no more can be set. */
     bool (*set_breakpoint)(Accel *a, uint64_t linear, bool on);
     uint64_t (*insn_count)(Accel *a, Vcpu *c);  /* executed so far, for info and benchmarks */
     void (*info)(Accel *a, Vcpu *c, GString *out);  /* counters for the monitor; may be NULL */
@@ -79,6 +83,24 @@ void runner_free(Runner *r);                    /* stops and joins; without the 
 void runner_resume(Runner *r);                  /* starts the clock too */
 void runner_pause(Runner *r);                   /* returns when no vCPU runs; drops the lock to wait */
 bool runner_running(const Runner *r);
+
+/* For a debugger, while paused.  What a processor does at the next resume, and only then: */
+typedef enum RunPlan {
+    PLAN_RUN,
+    PLAN_STEP,                      /* one instruction, interrupts held unless it is halted; then MACHINE_PAUSE */
+    PLAN_STAY,                      /* stands still while others run */
+} RunPlan;
+void runner_plan(Runner *r, unsigned vcpu, RunPlan plan);
+/* Why it stopped by itself since the last resume. */
+typedef enum RunStop {
+    STOP_NONE,                      /* it did not: it was paused */
+    STOP_STEP,
+    STOP_DEBUG,                     /* RUN_DEBUG */
+    STOP_SHUTDOWN,                  /* a triple fault; resumed, it asks for the reset that hardware does */
+} RunStop;
+RunStop runner_stop(const Runner *r, unsigned vcpu);
+void runner_catch_shutdown(Runner *r, bool on);     /* a triple fault pauses the machine instead of resetting it */
+void runner_reset(Runner *r);                   /* the machine was reset: no processor is shut down any more */
 Accel *runner_accel(Runner *r);
 
 #endif

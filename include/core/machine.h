@@ -28,7 +28,9 @@ typedef enum MachineRequest {
 /* Who is told of what happens to the machine as a whole; by the loop, lock held. */
 typedef struct MachineWatch {
     void (*powerdown)(void *opaque);            /* the power-management device */
-    void (*reset_done)(void *opaque);
+    void (*reset_done)(void *opaque);           /* may ask for MACHINE_PAUSE: it stays paused then */
+    void (*paused)(void *opaque);               /* no vCPU runs any more; the monitor may resume at once */
+    void (*ending)(void *opaque, int status);   /* the process ends: power-off, quit, failure */
     void *opaque;
     struct MachineWatch *next;
 } MachineWatch;

@@ -51,6 +51,7 @@ struct Vcpu {
     AsReader mem_reader, io_reader;
     _Atomic uint32_t requests;  /* VcpuRequest bits */
     bool halted;                /* HLT: runs on at an interrupt; or waits for SIPI */
+    bool hold_interrupts;       /* a debugger's single step: interrupts, NMI and SMI wait */
     uint64_t tsc_offset;        /* added to vcpu_tsc() */
     hwaddr a20_mask;            /* ANDed to every physical address */
     uint8_t sipi_vector;

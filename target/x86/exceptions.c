@@ -234,7 +234,7 @@ static uint32_t due(const X86Cpu *c)
     uint32_t r = atomic_load_explicit(&c->vcpu.requests, memory_order_acquire);
     uint32_t mask = VCPU_STOP | VCPU_WORK | VCPU_INIT | VCPU_SIPI;
 
-    if (!c->wait_sipi) {
+    if (!c->wait_sipi && !c->vcpu.hold_interrupts) {
         mask |= interrupts_open(c) ? VCPU_INTR : 0;
         mask |= c->nmi_blocked || c->sti_shadow ? 0 : VCPU_NMI;
         mask |= VCPU_SMI;
