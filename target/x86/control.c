@@ -2,7 +2,7 @@
  * CR0, CR3, CR4 and EFER: which values they take, and what follows from a change (SDM volume 3A 2.5,
  * 4.1.2, 4.4.1, 4.10.4.1).
  *
- * Not modelled: caching (CR0.CD and NW are only remembered), five-level paging.
+ * Not modelled: caching (CR0.CD and NW are only remembered).
  */
 #include "target/x86/model.h"
 
@@ -14,7 +14,7 @@ enum { CR0_DEFINED = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_W
 
 bool x86_load_pdptes(X86Cpu *c, uint64_t cr3)
 {
-    const uint64_t reserved = 0x1e6 | ~((1ull << X86_PHYS_BITS) - 1);
+    const uint64_t reserved = 0x1e6 | ~c->phys_mask;
     uint64_t entry[4];
 
     for (unsigned i = 0; i < 4; i++) {
@@ -25,6 +25,15 @@ bool x86_load_pdptes(X86Cpu *c, uint64_t cr3)
     }
     memcpy(c->pdpte, entry, sizeof(entry));
     return true;
+}
+
+/* Processors with five-level paging heed CR4.LA57 at accesses and branches only (Intel's white paper on
+ * 5-level paging, 2.2.3 and 2.3): what loads a base for later takes 57 bits in any case. */
+bool x86_canonical_base(const X86Cpu *c, uint64_t linear)
+{
+    unsigned shift = x86_feature(c, FEAT_LA57) ? 7 : 16;
+
+    return (uint64_t)((int64_t)(linear << shift) >> shift) == linear;
 }
 
 static bool uses_pdptes(uint64_t cr0, uint64_t cr4, uint64_t efer)
@@ -85,19 +94,14 @@ bool x86_write_cr3(X86Cpu *c, uint64_t value)
         if (c->cr4 & CR4_PCIDE) {
             value &= ~CR3_NO_FLUSH;
         }
-        if (value >> X86_PHYS_BITS) {
+        if (value & ~c->phys_mask) {
             return false;
         }
     } else if (uses_pdptes(c->cr0, c->cr4, c->efer) && !x86_load_pdptes(c, value)) {
         return false;
     }
-    /* With NO_FLUSH the entries of the new PCID stay; this TLB holds those of one PCID only, so they
-     * go unless the address space stays the same. */
-    bool same = keep && c->cr3 == value;
     c->cr3 = value;
-    if (!same) {
-        x86_tlb_flush(c, false);
-    }
+    x86_tlb_load_cr3(c, keep);
     return true;
 }
 
@@ -108,10 +112,10 @@ bool x86_write_cr4(X86Cpu *c, uint64_t value)
     if (value & ~(uint64_t)x86_cr4_valid(c)) {
         return false;
     }
-    if (x86_long_mode(c) && !(value & CR4_PAE)) {
+    if (x86_long_mode(c) && (!(value & CR4_PAE) || (changed & CR4_LA57))) {
         return false;
     }
-    if ((changed & value & CR4_PCIDE) && (!x86_long_mode(c) || (c->cr3 & 0xfff))) {
+    if ((changed & value & CR4_PCIDE) && (!x86_long_mode(c) || (c->cr3 & CR3_PCID))) {
         return false;
     }
     if ((changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)) && uses_pdptes(c->cr0, value, c->efer)

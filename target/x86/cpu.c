@@ -9,6 +9,7 @@
 #include "target/x86/exec.h"
 #include "target/x86/model.h"
 #include "target/x86/segments.h"
+#include "util/bits.h"
 #include "util/log.h"
 
 static void map_changed(Vcpu *v)
@@ -25,6 +26,7 @@ X86Cpu *x86_cpu_new(Machine *m, unsigned index, const char *model, GError **errp
     }
     X86Cpu *c = g_aligned_alloc0(1, sizeof(*c), 64);    /* vector registers want their alignment */
     c->model = made;
+    c->phys_mask = mask64(x86_phys_bits(c));
     vcpu_init(&c->vcpu, m, index);
     x86_mmu_new(c);
     if (!x86_hostrun_new(c, errp)) {

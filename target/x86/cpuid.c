@@ -230,7 +230,7 @@ static void extended(const X86Cpu *c, uint32_t leaf, uint32_t out[4])
         out[EDX] = m->word[CPUID_8000_0007_EDX];
         break;
     case 0x80000008:
-        out[EAX] = x86_feature(c, FEAT_LM) ? X86_PHYS_BITS | 48 << 8 : 36 | 32 << 8;
+        out[EAX] = m->phys_bits | (!x86_feature(c, FEAT_LM) ? 32u : x86_feature(c, FEAT_LA57) ? 57u : 48u) << 8;
         break;
     }
 }
@@ -255,7 +255,7 @@ static const struct { X86Feature feature; uint32_t cr4; } cr4_features[] = {
     { FEAT_PAE, CR4_PAE }, { FEAT_MCE, CR4_MCE }, { FEAT_PGE, CR4_PGE }, { FEAT_MMX, CR4_PCE },
     { FEAT_FXSR, CR4_OSFXSR }, { FEAT_SSE, CR4_OSXMMEXCPT }, { FEAT_UMIP, CR4_UMIP },
     { FEAT_FSGSBASE, CR4_FSGSBASE }, { FEAT_PCID, CR4_PCIDE }, { FEAT_XSAVE, CR4_OSXSAVE },
-    { FEAT_SMEP, CR4_SMEP }, { FEAT_SMAP, CR4_SMAP }, { FEAT_PKU, CR4_PKE },
+    { FEAT_SMEP, CR4_SMEP }, { FEAT_SMAP, CR4_SMAP }, { FEAT_PKU, CR4_PKE }, { FEAT_LA57, CR4_LA57 },
 };
 
 uint32_t x86_cr4_valid(const X86Cpu *c)

@@ -80,7 +80,7 @@ static void list_table(Listing *l, hwaddr table, unsigned level, uint64_t linear
         }
         uint64_t at = linear | (uint64_t)i << shift;
         uint64_t both = (e & rights & (PTE_W | PTE_U)) | ((e | rights) & PTE_NX);
-        hwaddr to = small ? e & 0xfffff000 : e & mask64(X86_PHYS_BITS) & ~mask64(12);
+        hwaddr to = small ? e & 0xfffff000 : e & c->phys_mask & ~mask64(12);
         bool large = (level == 2 && (!small || (c->cr4 & CR4_PSE))) || (level == 3 && !small);
         if (level > 1 && !(large && (e & PTE_PS))) {
             list_table(l, to, level - 1, at, both);
@@ -107,11 +107,11 @@ static void list_all(Listing *l)
     if (levels == 3) {
         for (unsigned i = 0; i < 4; i++) {
             if (c->pdpte[i] & PTE_P) {
-                list_table(l, c->pdpte[i] & mask64(X86_PHYS_BITS) & ~mask64(12), 2, (uint64_t)i << 30, all);
+                list_table(l, c->pdpte[i] & c->phys_mask & ~mask64(12), 2, (uint64_t)i << 30, all);
             }
         }
     } else {
-        hwaddr root = l->entry_size == 4 ? c->cr3 & 0xfffff000 : c->cr3 & mask64(X86_PHYS_BITS) & ~mask64(12);
+        hwaddr root = l->entry_size == 4 ? c->cr3 & 0xfffff000 : c->cr3 & c->phys_mask & ~mask64(12);
         list_table(l, root, levels, 0, all);
     }
 }

@@ -7,6 +7,8 @@
  * Not modelled: memory types (PAT, MTRR) have no effect; supervisor protection keys and CET.
  */
 #include "mmu.h"
+
+#include "target/x86/model.h"
 #include "util/bits.h"
 
 unsigned mmu_levels(const X86Cpu *c, unsigned *entry_size)
@@ -76,7 +78,7 @@ static bool set_flags(X86Cpu *c, hwaddr gpa, unsigned size, uint64_t old, uint64
 /* Bits of an 8-byte entry that must be 0 (4.3, 4.4.2, 4.5): `large` maps a page of 1 << shift. */
 static uint64_t reserved_bits(const X86Cpu *c, unsigned levels, unsigned level, bool large, unsigned shift)
 {
-    uint64_t bits = mask64(52) & ~mask64(X86_PHYS_BITS);
+    uint64_t bits = mask64(52) & ~c->phys_mask;
 
     if (!(c->efer & EFER_NXE)) {
         bits |= PTE_NX;
@@ -86,8 +88,8 @@ static uint64_t reserved_bits(const X86Cpu *c, unsigned levels, unsigned level, 
     }
     if (large) {
         bits |= mask64(shift) & ~mask64(13);
-    } else if (level > 3) {
-        bits |= PTE_PS;
+    } else if (level > 2) {
+        bits |= PTE_PS;                                 /* no such page, or none without pdpe1gb */
     }
     return bits;
 }
@@ -99,13 +101,21 @@ typedef struct Step {
     bool large, bad;
 } Step;
 
+/* Bits 20:13 of a 4 MiB page's entry are bits 39:32 of its address, as far as there are such (table 4-4). */
+uint32_t mmu_pse_reserved(const X86Cpu *c)
+{
+    uint32_t high = x86_feature(c, FEAT_PSE36) ? (uint32_t)(c->phys_mask >> 32) & 0xff : 0;
+
+    return 1 << 21 | (0xff & ~high) << 13;
+}
+
 static Step step32(X86Cpu *c, uint64_t linear, hwaddr table, unsigned level, unsigned shift)
 {
     Step s = { .at = (table + 4 * (linear >> shift & 0x3ff)) & c->vcpu.a20_mask };
 
     s.entry = mmu_read_table(c, s.at, 4);
     s.large = level == 2 && (s.entry & PTE_PS) && (c->cr4 & CR4_PSE);
-    s.bad = s.large && (s.entry & 1 << 21);
+    s.bad = s.large && (s.entry & mmu_pse_reserved(c));
     s.target = s.large ? (s.entry & 0xffc00000) | (s.entry >> 13 & 0xff) << 32 : s.entry & 0xfffff000;
     return s;
 }
@@ -115,17 +125,32 @@ static Step step64(X86Cpu *c, uint64_t linear, hwaddr table, unsigned levels, un
     Step s = { .at = (table + 8 * (linear >> shift & 0x1ff)) & c->vcpu.a20_mask };
 
     s.entry = mmu_read_table(c, s.at, 8);
-    s.large = (level == 2 || level == 3) && (s.entry & PTE_PS);
+    s.large = (level == 2 || (level == 3 && x86_feature(c, FEAT_PDPE1GB))) && (s.entry & PTE_PS);
     s.bad = s.entry & reserved_bits(c, levels, level, s.large, shift);
-    s.target = s.entry & mask64(X86_PHYS_BITS) & ~mask64(s.large ? shift : 12);
+    s.target = s.entry & c->phys_mask & ~mask64(s.large ? shift : 12);
     return s;
 }
 
-/* May `access` happen to a page with these rights?  Protection keys too (4.6). */
+/* Data accesses to user-mode pages only (4.6.2). */
+static bool key_forbids(const X86Cpu *c, const PageWalk *w, bool write, bool user)
+{
+    if (!(c->cr4 & CR4_PKE) || !w->user || !x86_long_mode(c)) {
+        return false;
+    }
+    unsigned rights = c->pkru >> (2 * w->pkey) & 3;
+    return (rights & 1) || (write && (rights & 2) && (user || (c->cr0 & CR0_WP)));
+}
+
+/* May `access` happen to a page with these rights (4.6)?  A protection key that forbids it shows in the
+ * error code whatever else does (4.7). */
 static bool allowed(const X86Cpu *c, const PageWalk *w, Access access, TlbKind kind, uint32_t *error)
 {
     bool user = kind == TLB_USER, write = access == ACCESS_WRITE;
+    bool by_key = access != ACCESS_FETCH && key_forbids(c, w, write, user);
 
+    if (by_key) {
+        *error |= PF_PK;
+    }
     if (user && !w->user) {
         return false;
     }
@@ -138,14 +163,7 @@ static bool allowed(const X86Cpu *c, const PageWalk *w, Access access, TlbKind k
     if (!user && w->user && kind == TLB_SUPER_SMAP) {
         return false;
     }
-    if ((c->cr4 & CR4_PKE) && w->user && x86_long_mode(c)) {
-        unsigned rights = c->pkru >> (2 * w->pkey) & 3;
-        if ((rights & 1) || (write && (rights & 2) && (user || (c->cr0 & CR0_WP)))) {
-            *error |= PF_PK;
-            return false;
-        }
-    }
-    return true;
+    return !by_key;
 }
 
 typedef enum WalkResult { WALK_OK, WALK_FAULT, WALK_AGAIN } WalkResult;
@@ -155,7 +173,7 @@ static WalkResult walk_once(X86Cpu *c, uint64_t linear, Access access, TlbKind k
                             uint32_t *error)
 {
     unsigned size, levels = mmu_levels(c, &size), level = levels;
-    hwaddr table = size == 4 ? c->cr3 & 0xfffff000 : c->cr3 & mask64(X86_PHYS_BITS) & ~mask64(12);
+    hwaddr table = size == 4 ? c->cr3 & 0xfffff000 : c->cr3 & c->phys_mask & ~mask64(12);
     bool debug = kind == TLB_KINDS;
 
     *out = (PageWalk){ .user = true, .writable = true, .executable = true };
@@ -165,7 +183,7 @@ static WalkResult walk_once(X86Cpu *c, uint64_t linear, Access access, TlbKind k
             *error = 0;
             return WALK_FAULT;
         }
-        table = pdpte & mask64(X86_PHYS_BITS) & ~mask64(12);
+        table = pdpte & c->phys_mask & ~mask64(12);
         level = 2;
     }
     for (;; level--) {

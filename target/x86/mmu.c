@@ -1,11 +1,9 @@
 /*
- * target/x86/mmu.c - memory as instructions see it: the software TLB and what lies behind a miss.
+ * target/x86/mmu.c - memory as instructions see it: what lies behind a miss in the software TLB.
  *
- * Follows the Intel SDM, volume 3A, chapters 4.6 (rights), 4.10 (TLBs), 5.3 (limits) and 6.15 (#AC).
- * A table for each privilege holds 4 KiB entries, made from pages of any size; entries of global
- * pages survive a CR3 load.  INVLPG of a larger page finds all entries made from it.
+ * Follows the Intel SDM, volume 3A, chapters 4.6 (rights), 5.3 (limits) and 6.15 (#AC).
  *
- * Not modelled: process-context identifiers; data breakpoints of DR0..3.
+ * Not modelled: data breakpoints of DR0..3.
  */
 #include "mmu.h"
 
@@ -21,28 +19,10 @@ typedef struct Target {
     bool found, code;           /* something is there; it has decoded code in it */
 } Target;
 
-static TlbKind privilege(const X86Cpu *c)
-{
-    if (c->cpl == 3) {
-        return TLB_USER;
-    }
-    return (c->cr4 & CR4_SMAP) && !(c->rflags & FL_AC) ? TLB_SUPER_SMAP : TLB_SUPER;
-}
-
 /* Descriptor tables and TSS: RFLAGS.AC does not open user pages (4.6.1). */
 static TlbKind system_privilege(const X86Cpu *c)
 {
     return c->cr4 & CR4_SMAP ? TLB_SUPER_SMAP : TLB_SUPER;
-}
-
-static bool checks_alignment(const X86Cpu *c)
-{
-    return c->cpl == 3 && (c->cr0 & CR0_AM) && (c->rflags & FL_AC);
-}
-
-void x86_mmu_sync(X86Cpu *c)
-{
-    c->tlb = c->mmu->table[checks_alignment(c) ? TLB_CHECKED : privilege(c)];
 }
 
 void x86_segment_fault(X86Cpu *c, unsigned seg)
@@ -73,46 +53,10 @@ static bool has_code(const MemSection *s, hwaddr gpa)
     return __atomic_load_n(section_page_flags(s, gpa), __ATOMIC_RELAXED) & RAM_PAGE_CODE;
 }
 
-/* Where larger pages have been seen: elsewhere INVLPG need not look for their pieces. */
-static void note_large(X86Mmu *m, uint64_t linear, unsigned shift)
-{
-    if (shift > PAGE_BITS) {
-        m->large_lo = MIN(m->large_lo, linear & ~mask64(shift));
-        m->large_hi = MAX(m->large_hi, linear | mask64(shift));
-    }
-}
-
-static void fill_ram(X86Cpu *c, uint64_t linear, const PageWalk *w, TlbKind kind, const Target *t)
-{
-    X86Mmu *m = c->mmu;
-    unsigned slot = linear >> PAGE_BITS & (X86_TLB_SIZE - 1);
-    X86TlbEntry *e = &m->table[kind][slot];
-
-    e->read = linear & X86_PAGE_MASK;
-    e->write = w->can_write && !t->section.readonly && !t->code ? e->read : X86_TLB_NONE;
-    e->addend = (uintptr_t)t->host - linear;
-    e->page = (w->gpa & X86_PAGE_MASK) | (uint64_t)w->shift << PAGE_SHIFT_AT | (w->global ? PAGE_GLOBAL : 0);
-    note_large(m, linear, w->shift);
-    if (!w->global && m->local[kind].n < X86_TLB_SIZE) {
-        m->local[kind].slot[m->local[kind].n++] = slot;
-    } else if (!w->global) {
-        m->local[kind].n = X86_TLB_SIZE + 1;            /* lost count: a flush looks at all */
-    }
-}
-
-static void fill_io(X86Cpu *c, uint64_t linear, const PageWalk *w, TlbKind kind, const Target *t)
-{
-    IoTlbEntry *e = &c->mmu->io[linear >> PAGE_BITS & (IO_TLB_SIZE - 1)];
-
-    *e = (IoTlbEntry){ .tag = linear & X86_PAGE_MASK, .gpa = w->gpa & X86_PAGE_MASK, .kind = kind,
-                       .writable = w->can_write, .global = w->global, .shift = w->shift,
-                       .section = t->section };
-}
-
 /* The target of an access that lies in one page; raises #PF. */
 static Target find_target(X86Cpu *c, uint64_t linear, Access access, TlbKind kind)
 {
-    const X86TlbEntry *e = &c->mmu->table[kind][linear >> PAGE_BITS & (X86_TLB_SIZE - 1)];
+    const X86TlbEntry *e = &c->mmu->now->table[kind][linear >> PAGE_BITS & (X86_TLB_SIZE - 1)];
     const IoTlbEntry *io = &c->mmu->io[linear >> PAGE_BITS & (IO_TLB_SIZE - 1)];
     uint64_t page = linear & X86_PAGE_MASK;
     uint32_t error;
@@ -123,7 +67,8 @@ static Target find_target(X86Cpu *c, uint64_t linear, Access access, TlbKind kin
         return (Target){ .host = (uint8_t *)(linear + e->addend), .found = true,
                          .gpa = (e->page & X86_PAGE_MASK) | (linear & ~X86_PAGE_MASK) };
     }
-    if (io->tag == page && io->kind == kind && (access == ACCESS_READ || io->writable)) {
+    if (io->tag == page && io->kind == kind && mmu_valid(c->mmu, io->generation)
+        && (access == ACCESS_READ || io->writable)) {
         return (Target){ .gpa = io->gpa | (linear & ~X86_PAGE_MASK), .section = io->section, .found = true };
     }
     c->mmu->misses++;
@@ -143,13 +88,13 @@ static Target find_target(X86Cpu *c, uint64_t linear, Access access, TlbKind kin
         t.code = has_code(&t.section, w.gpa);
         if (whole) {
             t.host = t.section.host + (w.gpa - t.section.at);
-            fill_ram(c, linear, &w, kind, &t);
+            mmu_fill_ram(c, linear, &w, kind, t.host, !t.section.readonly && !t.code);
         }
         if (t.section.readonly && access == ACCESS_WRITE) {
             t.host = NULL;                              /* section_store() drops the write */
         }
     } else if (whole) {
-        fill_io(c, linear, &w, kind, &t);
+        mmu_fill_io(c, linear, &w, kind, &t.section);
     }
     return t;
 }
@@ -161,7 +106,7 @@ static void check_address(X86Cpu *c, uint64_t linear, unsigned size, unsigned se
     if (x86_long_mode(c) && !(x86_canonical(c, linear) && x86_canonical(c, linear + size - 1))) {
         x86_segment_fault(c, seg);
     }
-    if (checks_alignment(c) && (linear & (size - 1))) {
+    if (mmu_checks_alignment(c) && (linear & (size - 1))) {
         x86_raise_error(c, EXC_AC, 0);
     }
 }
@@ -256,14 +201,21 @@ uint64_t x86_load_miss(X86Cpu *c, uint64_t linear, unsigned size, unsigned seg)
     uint64_t v = 0;
 
     check_address(c, linear, size, seg);
-    read_bytes(c, linear, &v, size, privilege(c));
+    read_bytes(c, linear, &v, size, mmu_privilege(c));
     return v;
+}
+
+uint64_t x86_change_miss(X86Cpu *c, uint64_t linear, unsigned size, unsigned seg)
+{
+    check_address(c, linear, size, seg);
+    x86_probe_write(c, linear, size);
+    return x86_load_miss(c, linear, size, seg);
 }
 
 void x86_store_miss(X86Cpu *c, uint64_t linear, uint64_t val, unsigned size, unsigned seg)
 {
     check_address(c, linear, size, seg);
-    write_bytes(c, linear, &val, size, privilege(c));
+    write_bytes(c, linear, &val, size, mmu_privilege(c));
 }
 
 uint64_t x86_ld(X86Cpu *c, uint64_t linear, unsigned size)
@@ -315,27 +267,27 @@ void x86_st_sys(X86Cpu *c, uint64_t linear, uint64_t val, unsigned size)
 void x86_ld_bytes(X86Cpu *c, uint64_t linear, void *buf, unsigned len)
 {
     check_address(c, linear, 1, X86_DS);
-    read_bytes(c, linear, buf, len, privilege(c));
+    read_bytes(c, linear, buf, len, mmu_privilege(c));
 }
 
 void x86_st_bytes(X86Cpu *c, uint64_t linear, const void *buf, unsigned len)
 {
     check_address(c, linear, 1, X86_DS);
-    write_bytes(c, linear, buf, len, privilege(c));
+    write_bytes(c, linear, buf, len, mmu_privilege(c));
 }
 
 void x86_probe_read(X86Cpu *c, uint64_t linear)
 {
     check_address(c, linear, 1, X86_DS);
-    find_target(c, linear, ACCESS_READ, privilege(c));
+    find_target(c, linear, ACCESS_READ, mmu_privilege(c));
 }
 
 void x86_probe_write(X86Cpu *c, uint64_t linear, unsigned len)
 {
     check_address(c, linear, 1, X86_DS);
-    find_target(c, linear, ACCESS_WRITE, privilege(c));
+    find_target(c, linear, ACCESS_WRITE, mmu_privilege(c));
     if (crosses_page(linear, len)) {
-        find_target(c, next_page(c, linear), ACCESS_WRITE, privilege(c));
+        find_target(c, next_page(c, linear), ACCESS_WRITE, mmu_privilege(c));
     }
 }
 
@@ -350,9 +302,10 @@ void *x86_rmw(X86Cpu *c, uint64_t linear, unsigned size)
     }
     check_address(c, linear, size, X86_DS);
     if (crosses_page(linear, size)) {
+        x86_probe_write(c, linear, size);               /* its faults are those of a write */
         return NULL;
     }
-    Target t = find_target(c, linear, ACCESS_WRITE, privilege(c));
+    Target t = find_target(c, linear, ACCESS_WRITE, mmu_privilege(c));
     if (t.host && t.code && c->mmu->stored) {
         c->mmu->stored(c, t.gpa, size);
     }
@@ -361,23 +314,13 @@ void *x86_rmw(X86Cpu *c, uint64_t linear, unsigned size)
 
 /* ---- code ---- */
 
-static unsigned fetched_bit(uint64_t linear)
-{
-    uint64_t page = linear >> PAGE_BITS;
-
-    return (page ^ page >> 12 ^ page >> 24) & (FETCHED_BITS - 1);
-}
-
 const uint8_t *x86_fetch_page(X86Cpu *c, uint64_t linear, hwaddr *gpa, MemSection *s)
 {
     TlbKind kind = c->cpl == 3 ? TLB_USER : TLB_SUPER;
-    CodeTlbEntry *e = &c->mmu->code[kind == TLB_USER][linear >> PAGE_BITS & (CODE_TLB_SIZE - 1)];
-    uint64_t page = linear & X86_PAGE_MASK;
-    unsigned bit = fetched_bit(linear);
+    CodeTlbEntry *e = mmu_code_entry(c, linear, kind);
     MemSection found;
 
-    c->mmu->fetched[bit / 64] |= 1ull << (bit & 63);
-    if (e->tag != page) {
+    if (e->tag != (linear & X86_PAGE_MASK) || !mmu_valid(c->mmu, e->generation)) {
         uint32_t error;
         PageWalk w;
         if (x86_long_mode(c) && !x86_canonical(c, linear)) {
@@ -389,9 +332,7 @@ const uint8_t *x86_fetch_page(X86Cpu *c, uint64_t linear, hwaddr *gpa, MemSectio
         }
         hwaddr at = w.gpa & X86_PAGE_MASK;
         bool ram = as_find(c->vcpu.mem, at, &found) && found.host && covers_page(&found, at);
-        *e = (CodeTlbEntry){ page, at | (uint64_t)w.shift << PAGE_SHIFT_AT | (w.global ? PAGE_GLOBAL : 0),
-                             ram ? found.host + (at - found.at) : NULL };
-        note_large(c->mmu, linear, w.shift);
+        mmu_fill_code(c, e, linear, &w, ram ? found.host + (at - found.at) : NULL);
     }
     *gpa = e->page & X86_PAGE_MASK;
     if (s && !as_find(c->vcpu.mem, *gpa, s)) {
@@ -400,137 +341,7 @@ const uint8_t *x86_fetch_page(X86Cpu *c, uint64_t linear, hwaddr *gpa, MemSectio
     return e->host;
 }
 
-void x86_tlb_protect(X86Cpu *c, hwaddr page)
-{
-    for (unsigned k = 0; k < TLB_CHECKED; k++) {
-        for (unsigned i = 0; i < X86_TLB_SIZE; i++) {
-            if ((c->mmu->table[k][i].page & X86_PAGE_MASK) == page) {
-                c->mmu->table[k][i].write = X86_TLB_NONE;
-            }
-        }
-    }
-}
-
 void x86_mmu_code_hook(X86Cpu *c, void (*stored)(X86Cpu *c, hwaddr gpa, unsigned len))
 {
     c->mmu->stored = stored;
-}
-
-/* ---- flushing ---- */
-
-static void new_fetch_generation(X86Cpu *c)
-{
-    c->fetch_gen++;
-    memset(c->mmu->fetched, 0, sizeof(c->mmu->fetched));
-}
-
-static void drop(X86TlbEntry *e)
-{
-    e->read = e->write = X86_TLB_NONE;
-}
-
-void x86_tlb_flush(X86Cpu *c, bool global)
-{
-    X86Mmu *m = c->mmu;
-
-    for (unsigned k = 0; k < TLB_CHECKED; k++) {
-        bool all = global || m->local[k].n > X86_TLB_SIZE;
-        unsigned n = all ? X86_TLB_SIZE : m->local[k].n;
-        for (unsigned i = 0; i < n; i++) {
-            X86TlbEntry *e = &m->table[k][all ? i : m->local[k].slot[i]];
-            if (global || !(e->page & PAGE_GLOBAL)) {
-                drop(e);
-            }
-        }
-        m->local[k].n = 0;
-    }
-    for (unsigned i = 0; i < 2 * CODE_TLB_SIZE; i++) {
-        CodeTlbEntry *e = &m->code[i / CODE_TLB_SIZE][i % CODE_TLB_SIZE];
-        if (global || !(e->page & PAGE_GLOBAL)) {
-            e->tag = X86_TLB_NONE;
-        }
-    }
-    for (unsigned i = 0; i < IO_TLB_SIZE; i++) {
-        if (global || !m->io[i].global) {
-            m->io[i].tag = X86_TLB_NONE;
-        }
-    }
-    if (global) {
-        m->large_lo = ~0ull;
-        m->large_hi = 0;
-        m->tables.host = NULL;
-    }
-    m->flushes++;
-    new_fetch_generation(c);
-}
-
-/* Was an entry for the page `tag` made from the page, small or large, that holds `linear`? */
-static bool same_page(uint64_t tag, uint64_t linear, unsigned shift)
-{
-    return tag != X86_TLB_NONE && tag >> shift == linear >> shift;
-}
-
-static unsigned shift_of(uint64_t page) { return (page & PAGE_SHIFT) >> PAGE_SHIFT_AT; }
-
-static void drop_if_of(X86TlbEntry *e, uint64_t linear)
-{
-    unsigned shift = shift_of(e->page);
-
-    if (same_page(e->read, linear, shift) || same_page(e->write, linear, shift)) {
-        drop(e);
-    }
-}
-
-void x86_tlb_flush_page(X86Cpu *c, uint64_t linear)
-{
-    X86Mmu *m = c->mmu;
-    unsigned bit = fetched_bit(linear);
-    bool large = linear >= m->large_lo && linear <= m->large_hi;
-    bool code = large || (m->fetched[bit / 64] >> (bit & 63) & 1);
-
-    for (unsigned k = 0; k < TLB_CHECKED; k++) {
-        drop_if_of(&m->table[k][linear >> PAGE_BITS & (X86_TLB_SIZE - 1)], linear);
-        for (unsigned i = 0; large && i < X86_TLB_SIZE; i++) {
-            if (shift_of(m->table[k][i].page) > PAGE_BITS) {
-                drop_if_of(&m->table[k][i], linear);
-            }
-        }
-    }
-    for (unsigned i = 0; i < 2 * CODE_TLB_SIZE; i++) {
-        CodeTlbEntry *e = &m->code[i / CODE_TLB_SIZE][i % CODE_TLB_SIZE];
-        if (same_page(e->tag, linear, shift_of(e->page))) {
-            e->tag = X86_TLB_NONE;
-        }
-    }
-    for (unsigned i = 0; i < IO_TLB_SIZE; i++) {
-        if (same_page(m->io[i].tag, linear, m->io[i].shift)) {
-            m->io[i].tag = X86_TLB_NONE;
-        }
-    }
-    if (code) {
-        new_fetch_generation(c);
-    }
-}
-
-/* ---- life ---- */
-
-void x86_mmu_new(X86Cpu *c)
-{
-    c->mmu = g_new0(X86Mmu, 1);
-    for (unsigned i = 0; i < X86_TLB_SIZE; i++) {
-        drop(&c->mmu->table[TLB_CHECKED][i]);
-    }
-    x86_tlb_flush(c, true);
-    x86_mmu_sync(c);
-}
-
-void x86_mmu_free(X86Cpu *c)
-{
-    g_clear_pointer(&c->mmu, g_free);
-}
-
-void x86_mmu_stats(const X86Cpu *c, uint64_t *misses, uint64_t *flushes)
-{
-    *misses = c->mmu->misses;
-    *flushes = c->mmu->flushes;
 }

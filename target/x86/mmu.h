@@ -1,5 +1,5 @@
 /*
- * target/x86/mmu.h - the inside of the MMU, shared by mmu.c, mmu-walk.c and mmu-info.c.
+ * target/x86/mmu.h - the inside of the MMU, shared by mmu.c, mmu-tlb.c, mmu-walk.c and mmu-info.c.
  */
 #ifndef TARGET_X86_MMU_PRIVATE_H
 #define TARGET_X86_MMU_PRIVATE_H
@@ -24,11 +24,14 @@ typedef struct PageWalk {       /* what a successful walk found */
     bool can_write;             /* a write would be allowed, and D is set already */
 } PageWalk;
 
-enum { CODE_TLB_SIZE = 256, IO_TLB_SIZE = 32, FETCHED_BITS = 4096 };
+enum { CODE_TLB_SIZE = 256, IO_TLB_SIZE = 32, FETCHED_BITS = 4096, LARGE_BITS = 4096, TLB_CONTEXTS = 8 };
 
+/* Code and I/O entries belong to the context whose generation they carry, or to all of them: that
+ * of X86Mmu.generation.  mmu_valid() tells. */
 typedef struct CodeTlbEntry {
     uint64_t tag;               /* linear page, or X86_TLB_NONE */
-    uint64_t page;              /* guest-physical; low bits: PAGE_GLOBAL, the shift */
+    uint64_t page;              /* guest-physical; low bits as X86TlbEntry.page */
+    uint64_t generation;
     const uint8_t *host;        /* NULL: not RAM or ROM */
 } CodeTlbEntry;
 
@@ -36,26 +39,69 @@ typedef struct IoTlbEntry {     /* pages that are not host memory */
     uint64_t tag;
     hwaddr gpa;                 /* of the page */
     TlbKind kind;
+    uint64_t generation;
     bool writable;              /* as PageWalk.can_write */
-    bool global, present;       /* something is there: `section` */
     uint8_t shift;
     MemSection section;
 } IoTlbEntry;
 
 /* Low bits of X86TlbEntry.page and CodeTlbEntry.page. */
-enum { PAGE_GLOBAL = 1 << 0, PAGE_SHIFT_AT = 1, PAGE_SHIFT = 63 << PAGE_SHIFT_AT };
+enum { PAGE_GLOBAL = 1 << 0, PAGE_SHIFT_AT = 1, PAGE_SHIFT = 63 << PAGE_SHIFT_AT, PAGE_KEY_AT = 7,
+       PAGE_KEY = 15 << PAGE_KEY_AT, PAGE_KEYED = 1 << 11 /* PKRU has a say */ };
+
+typedef enum TlbStale { TLB_FRESH, TLB_LOCAL_STALE /* all but global pages */, TLB_ALL_STALE } TlbStale;
+
+typedef struct TlbContext {     /* what is known of the linear addresses of one PCID */
+    X86TlbEntry table[TLB_CHECKED][X86_TLB_SIZE];
+    struct { uint16_t slot[X86_TLB_SIZE]; unsigned n; } local[TLB_CHECKED];   /* filled, not global */
+    uint64_t fetched[FETCHED_BITS / 64];        /* linear pages (hashed) fetched from in this fetch_gen */
+    uint64_t fetch_gen;                         /* X86Cpu.fetch_gen while this is in use */
+    uint64_t generation, used, protects;        /* of X86Mmu.generations and .protects */
+    uint32_t keys;                              /* protection keys of its pages */
+    uint16_t pcid;
+    TlbStale stale;                             /* to be flushed before it is used again */
+} TlbContext;
 
 struct X86Mmu {
-    X86TlbEntry table[TLB_KINDS][X86_TLB_SIZE];
-    struct { uint16_t slot[X86_TLB_SIZE]; unsigned n; } local[TLB_CHECKED];   /* filled, not global */
+    TlbContext *context[TLB_CONTEXTS], *now;    /* made as they are needed, from the front */
+    X86TlbEntry checked[X86_TLB_SIZE];          /* stays empty */
     CodeTlbEntry code[2][CODE_TLB_SIZE];        /* [1] for user mode */
     IoTlbEntry io[IO_TLB_SIZE];
-    uint64_t fetched[FETCHED_BITS / 64];        /* linear pages (hashed) fetched from in this fetch_gen */
-    uint64_t large_lo, large_hi;                /* hull of the pages above 4 KiB since a full flush */
+    uint64_t generations, generation;           /* counter; and that of global pages */
+    uint64_t protects;                          /* counts x86_tlb_protect() */
+    uint64_t large[LARGE_BITS / 64];            /* pages above 4 KiB (hashed) since a full flush */
     MemSection tables;                          /* where page tables were read last */
     void (*stored)(X86Cpu *c, hwaddr gpa, unsigned len);
     uint64_t misses, flushes;
 };
+
+/* ---- mmu-tlb.c ---- */
+void mmu_fill_ram(X86Cpu *c, uint64_t linear, const PageWalk *w, TlbKind kind, uint8_t *host, bool writable);
+void mmu_fill_io(X86Cpu *c, uint64_t linear, const PageWalk *w, TlbKind kind, const MemSection *s);
+/* Where a page of code would be known; from now on a flush of it changes fetch_gen. */
+CodeTlbEntry *mmu_code_entry(X86Cpu *c, uint64_t linear, TlbKind kind);
+void mmu_fill_code(X86Cpu *c, CodeTlbEntry *e, uint64_t linear, const PageWalk *w, const uint8_t *host);
+
+static inline bool mmu_valid(const X86Mmu *m, uint64_t generation)
+{
+    return generation == m->now->generation || generation == m->generation;
+}
+
+/* ---- mmu.c ---- */
+static inline TlbKind mmu_privilege(const X86Cpu *c)
+{
+    if (c->cpl == 3) {
+        return TLB_USER;
+    }
+    return (c->cr4 & CR4_SMAP) && !(c->rflags & FL_AC) ? TLB_SUPER_SMAP : TLB_SUPER;
+}
+
+static inline bool mmu_checks_alignment(const X86Cpu *c)
+{
+    return c->cpl == 3 && (c->cr0 & CR0_AM) && (c->rflags & FL_AC);
+}
+
+/* ---- mmu-walk.c ---- */
 
 /* Walk the page tables; false: *error is #PF's error code.  Sets A and D. */
 bool mmu_walk(X86Cpu *c, uint64_t linear, Access access, TlbKind kind, PageWalk *out, uint32_t *error);
@@ -65,5 +111,6 @@ bool mmu_walk_debug(X86Cpu *c, uint64_t linear, PageWalk *out);
 uint64_t mmu_read_table(X86Cpu *c, hwaddr gpa, unsigned size);
 /* Geometry of the paging mode in force: levels (0: no paging), bytes of an entry. */
 unsigned mmu_levels(const X86Cpu *c, unsigned *entry_size);
+uint32_t mmu_pse_reserved(const X86Cpu *c);     /* bits of an entry for a 4 MiB page that must be 0 */
 
 #endif

@@ -34,29 +34,29 @@ static const struct { const char *name, *real; } aliases[] = {
 
 typedef struct ModelRow {
     const char *name, *summary, *base;  /* base: another row whose features this one has too */
-    uint8_t family, model, stepping;
+    uint8_t family, model, stepping, phys_bits;
     uint32_t level, xlevel;
     const char *brand, *features;
 } ModelRow;
 
 static const ModelRow models[] = {
     { "486", "486DX4: the first with CPUID; no TSC, no APIC", NULL,
-      4, 8, 0, 1, 0, NULL, "fpu vme" },
+      4, 8, 0, 32, 1, 0, NULL, "fpu vme" },
     { "pentium", "Pentium: TSC, 4 MiB pages, local APIC", "486",
-      5, 4, 3, 1, 0, NULL, "de pse tsc msr mce cx8 apic" },
+      5, 4, 3, 32, 1, 0, NULL, "de pse tsc msr mce cx8 apic" },
     { "pentium3", "Pentium III: PAE, CMOV, MMX, SSE, SYSENTER", "pentium",
-      6, 8, 3, 3, 0x80000004, "Tinamou Pentium III", "pae sep mtrr pge mca cmov pat pse36 mmx fxsr sse" },
+      6, 8, 3, 36, 3, 0x80000004, "Tinamou Pentium III", "pae sep mtrr pge mca cmov pat pse36 mmx fxsr sse" },
     { "core2duo", "Core 2: 64-bit, NX, SSSE3", "pentium3",
-      6, 15, 11, 10, 0x80000008, "Tinamou Core 2 Duo",
+      6, 15, 11, 36, 10, 0x80000008, "Tinamou Core 2 Duo",
       "clflush sse2 ss ht pni ssse3 cx16 syscall nx lm lahf_lm" },
     { "x86-64-v1", "what every 64-bit processor has", "pentium3",
-      6, 15, 11, 13, 0x80000008, "Tinamou x86-64-v1",
+      6, 15, 11, 40, 13, 0x80000008, "Tinamou x86-64-v1",
       "clflush sse2 ht cx16 syscall nx lm lahf_lm hypervisor x2apic tsc_deadline_timer arat nonstop_tsc" },
     { "x86-64-v2", "SSE4.2 and POPCNT besides: what most distributions ask for today", "x86-64-v1",
-      6, 44, 2, 0x16, 0x80000008, "Tinamou x86-64-v2",
+      6, 44, 2, 40, 0x16, 0x80000008, "Tinamou x86-64-v2",
       "pni ssse3 sse4_1 sse4_2 popcnt rdtscp tsc_adjust" },
     { "max", "everything that this program can do (the default)", NULL,
-      6, 44, 2, 0x16, 0x80000008, "Tinamou Virtual Processor", NULL },
+      6, 44, 2, 46, 0x16, 0x80000008, "Tinamou Virtual Processor", NULL },
 };
 
 static bool has(const X86Model *m, unsigned feature)
@@ -271,6 +271,7 @@ X86Model *x86_model_new(const char *spec, GError **errp)
     m->family = row->family;
     m->model = row->model;
     m->stepping = row->stepping;
+    m->phys_bits = row->phys_bits;
     m->level = row->level;
     m->xlevel = row->xlevel;
     if (row->brand) {
@@ -303,6 +304,11 @@ const char *x86_model_name(const X86Model *m)
 bool x86_feature(const X86Cpu *c, X86Feature feature)
 {
     return has(c->model, feature);
+}
+
+unsigned x86_phys_bits(const X86Cpu *c)
+{
+    return c->model->phys_bits;
 }
 
 bool x86_has(const X86Cpu *c, unsigned cpuf)

@@ -44,7 +44,7 @@ static bool read_fs_base(X86Cpu *c, uint32_t n, uint64_t *v)
 
 static bool write_fs_base(X86Cpu *c, uint32_t n, uint64_t v)
 {
-    if (!x86_canonical(c, v)) {
+    if (!x86_canonical_base(c, v)) {
         return false;
     }
     c->seg[n ? X86_GS : X86_FS].base = v;
@@ -118,7 +118,7 @@ static bool write_apic_base(X86Cpu *c, uint32_t n, uint64_t v)
 {
     Vcpu *cpu = &c->vcpu;
     uint64_t old;
-    uint64_t valid = (mask64(X86_PHYS_BITS) & ~0xfffull) | APIC_BASE_BSP | APIC_BASE_ENABLE;
+    uint64_t valid = (c->phys_mask & ~0xfffull) | APIC_BASE_BSP | APIC_BASE_ENABLE;
 
     if (x86_feature(c, FEAT_X2APIC)) {
         valid |= APIC_BASE_X2APIC;
@@ -236,6 +236,9 @@ static bool read_mtrr_variable(X86Cpu *c, uint32_t n, uint64_t *v)
 
 static bool write_mtrr_variable(X86Cpu *c, uint32_t n, uint64_t v)
 {
+    if (v & ~c->phys_mask) {
+        return false;
+    }
     if (n & 1) {
         if (v & 0x7ff) {
             return false;
@@ -351,7 +354,7 @@ static const Msr msrs[] = {
     { 0x1d9, 1, "DEBUGCTL", FEAT_MSR, .read = read_zero, .write = ignore, .valid = 3 },
     { 0x1db, 4, "LASTBRANCH", FEAT_MSR, .read = read_zero },
     { 0x200, 2 * MTRR_VARIABLE, "MTRR_PHYSBASE", FEAT_MTRR, .read = read_mtrr_variable,
-      .write = write_mtrr_variable, .valid = (1ull << X86_PHYS_BITS) - 1 },
+      .write = write_mtrr_variable, .valid = ~0ull },
     { 0x250, 1, "MTRR_FIX64K", FEAT_MTRR, .read = read_mtrr_64k, .write = write_mtrr_64k, .valid = ~0ull },
     { 0x258, 2, "MTRR_FIX16K", FEAT_MTRR, .read = read_mtrr_16k, .write = write_mtrr_16k, .valid = ~0ull },
     { 0x268, 8, "MTRR_FIX4K", FEAT_MTRR, .read = read_mtrr_4k, .write = write_mtrr_4k, .valid = ~0ull },
@@ -388,7 +391,7 @@ static void put(X86Cpu *c, const Msr *m, uint64_t v)
 
 static bool write_canonical(X86Cpu *c, uint32_t n, uint64_t v)
 {
-    return x86_canonical(c, v);
+    return x86_canonical_base(c, v);
 }
 
 const char *x86_msr_name(uint32_t number)

@@ -4,6 +4,8 @@
  */
 #include "x86_bench.h"
 
+#include "target/x86/mem.h"
+
 static Bench *b;
 static X86Cpu *c;
 
@@ -187,7 +189,7 @@ static void test_pae(void)
     x86_tlb_flush_page(c, 0x2000);
     FAULTS(load(0x2000), PF_P | PF_RSVD);
     FAULTS(store(0x2000), PF_P | PF_RSVD | PF_W);
-    poke(b, AT_TABLES + 0x2000 + 24, frame(3) | P | W | U | 1ull << X86_PHYS_BITS, 8);
+    poke(b, AT_TABLES + 0x2000 + 24, frame(3) | P | W | U | (c->phys_mask + 1), 8);
     x86_tlb_flush_page(c, 0x3000);
     FAULTS(load(0x3000), PF_P | PF_RSVD);
     g_assert_true(x86_write_efer(c, 0));                        /* NX is a reserved bit now */
@@ -266,14 +268,33 @@ static void test_protection_keys(void)
 {
     paging64(3);
     poke(b, AT_TABLES + 0x2000, frame(0) | P | W | U | 5ull << 59, 8);
-    c->cr4 |= CR4_PKE;
-    c->pkru = 2 << 10;                                          /* key 5: no writes */
+    g_assert_true(x86_write_cr4(c, c->cr4 | CR4_PKE));
+    x86_write_pkru(c, 2 << 10);                                 /* key 5: no writes */
     WORKS(load(high));
     FAULTS(store(high), PF_P | PF_W | PF_U | PF_PK);
-    x86_tlb_flush(c, true);
-    c->pkru = 1 << 10;                                          /* no access */
+    x86_write_pkru(c, 0);
+    WORKS(store(high));
+    x86_write_pkru(c, 2 << 10);                                 /* the TLB knew of a right that is gone */
+    FAULTS(store(high), PF_P | PF_W | PF_U | PF_PK);
+    x86_write_pkru(c, 1 << 10);                                 /* no access */
     FAULTS(load(high), PF_P | PF_U | PF_PK);
     WORKS(fetch(high));
+    bench_free(b);
+}
+
+/* Rights that go while another PCID is in use are gone in the first as well. */
+static void test_protection_keys_of_other_pcids(void)
+{
+    paging64(0);
+    poke(b, AT_TABLES + 0x2000, frame(0) | P | W | U | 3ull << 59, 8);
+    g_assert_true(x86_write_cr4(c, c->cr4 | CR4_PKE | CR4_PCIDE));
+    g_assert_true(x86_write_cr3(c, AT_PAGES | 1));
+    set_cpl(3);
+    WORKS(store(high));
+    g_assert_true(x86_write_cr3(c, AT_PAGES | 2));
+    x86_write_pkru(c, 1 << 6);
+    g_assert_true(x86_write_cr3(c, 1ull << 63 | AT_PAGES | 1));
+    FAULTS(store(high), PF_P | PF_W | PF_U | PF_PK);
     bench_free(b);
 }
 
@@ -311,6 +332,41 @@ static void test_flushes(void)
     poke(b, AT_TABLES + 0x2000 + 8, frame(1) | P | W | U | G, 8);
     x86_tlb_flush(c, true);
     g_assert_cmphex(value_at(high + 0x1000), ==, 0x1001);
+    bench_free(b);
+}
+
+/* Each PCID keeps what it knew, code included, until it is flushed (4.10.1). */
+static void test_pcids(void)
+{
+    paging64(0);
+    g_assert_true(x86_write_cr4(c, c->cr4 | CR4_PCIDE));
+    g_assert_true(x86_write_cr3(c, AT_PAGES | 1));
+    g_assert_cmphex(value_at(high), ==, 0x1000);
+    WORKS(fetch(high + 0x1000));
+    uint64_t gen = c->fetch_gen;
+    poke(b, AT_TABLES + 0x2000, frame(8) | P | W | U, 8);
+    g_assert_true(x86_write_cr3(c, AT_PAGES | 2));
+    g_assert_cmpuint(c->fetch_gen, !=, gen);
+    g_assert_cmphex(value_at(high), ==, 0x1008);
+    g_assert_true(x86_write_cr3(c, 1ull << 63 | AT_PAGES | 1));
+    g_assert_cmpuint(c->fetch_gen, ==, gen);
+    g_assert_cmphex(value_at(high), ==, 0x1000);                /* not flushed: the old page */
+    x86_tlb_flush_pcid(c, 2);
+    g_assert_cmphex(value_at(high), ==, 0x1000);
+    poke(b, AT_TABLES + 0x2000, frame(9) | P | W | U, 8);
+    g_assert_true(x86_write_cr3(c, 1ull << 63 | AT_PAGES | 2));
+    g_assert_cmphex(value_at(high), ==, 0x1009);
+    g_assert_true(x86_write_cr3(c, AT_PAGES | 1));              /* flushed */
+    g_assert_cmphex(value_at(high), ==, 0x1009);
+    /* More of them than are kept; stores to code are noticed in all of them. */
+    for (unsigned i = 0; i < 40; i++) {
+        g_assert_true(x86_write_cr3(c, 1ull << 63 | AT_PAGES | (100 + i % 20)));
+        g_assert_cmphex(value_at(high + 0x2000), ==, 0x1002);
+        WORKS(store(high + 0x3000));
+        x86_tlb_protect(c, frame(3));
+    }
+    g_assert_true(x86_write_cr3(c, 1ull << 63 | AT_PAGES | 119));
+    g_assert_null(x86_in_place(c, high + 0x3000, 4));
     bench_free(b);
 }
 
@@ -388,6 +444,68 @@ static void test_crossing(void)
     FAULTS(outcome((Access){ .linear = high + 0x1ffe, .size = 4, .write = true, .value = ~0u }, NULL), PF_W);
     g_assert_cmphex(c->exc.cr2, ==, high + 0x2000);
     g_assert_cmphex(peek(b, frame(1) + 0xff8, 8), ==, 0);
+    bench_free(b);
+}
+
+static void change(X86Cpu *cpu, void *arg)
+{
+    const Access *a = arg;
+
+    x86_change_miss(cpu, a->linear, a->size, X86_DS);
+}
+
+/* What reads first and writes then faults as a write, on either page. */
+static void test_changing(void)
+{
+    Access a = { .linear = high + 0x1ffe, .size = 4 };
+
+    paging64(0);
+    poke(b, AT_TABLES + 0x2000 + 16, 0, 8);
+    g_assert_cmpint(bench_call(b, change, &a), ==, EXC_PF);
+    g_assert_cmphex(c->exc.error, ==, PF_W);
+    g_assert_cmphex(c->exc.cr2, ==, high + 0x2000);
+    a.linear = high + 0x2ffe;
+    g_assert_cmpint(bench_call(b, change, &a), ==, EXC_PF);
+    g_assert_cmphex(c->exc.error, ==, PF_W);
+    g_assert_cmphex(c->exc.cr2, ==, high + 0x2ffe);
+    bench_free(b);
+}
+
+/* What the model has not got is a reserved bit: 1 GiB pages, address bits beyond MAXPHYADDR (4.3, 4.5). */
+static void test_models(void)
+{
+    b = bench_new("core2duo");
+    c = b->c;
+    bench_long(b, 0);
+    poke(b, AT_PAGES + 0x1000 + 8, 0 | P | W | U | PS, 8);
+    FAULTS(load(1 << 30), PF_P | PF_RSVD);
+    g_assert_false(x86_write_cr3(c, 1ull << 36 | AT_PAGES));
+    g_assert_false(x86_write_cr4(c, c->cr4 | CR4_LA57));
+    bench_free(b);
+
+    b = bench_new("pentium3");
+    c = b->c;
+    bench_protected(b, 0);
+    poke(b, AT_TABLES, 0 | P | W | PS, 4);
+    poke(b, AT_TABLES + 4, 1 << 17 | P | W | PS, 4);            /* bit 36 of the address */
+    poke(b, AT_TABLES + 8, 1 << 16 | P | W | PS, 4);            /* bit 35 */
+    g_assert_true(x86_write_cr4(c, CR4_PSE));
+    g_assert_true(x86_write_cr3(c, AT_TABLES));
+    g_assert_true(x86_write_cr0(c, CR0_PE | CR0_ET | CR0_PG));
+    FAULTS(load(4 << 20), PF_P | PF_RSVD);
+    WORKS(load(8 << 20));
+    bench_free(b);
+
+    b = bench_new("pentium");                                   /* no PSE-36: all of 20:13 are */
+    c = b->c;
+    bench_protected(b, 0);
+    poke(b, AT_TABLES, 0 | P | W | PS, 4);
+    poke(b, AT_TABLES + 4, 1 << 13 | P | W | PS, 4);
+    g_assert_true(x86_write_cr4(c, CR4_PSE));
+    g_assert_true(x86_write_cr3(c, AT_TABLES));
+    g_assert_true(x86_write_cr0(c, CR0_PE | CR0_ET | CR0_PG));
+    FAULTS(load(4 << 20), PF_P | PF_RSVD);
+    WORKS(load(0x1000));
     bench_free(b);
 }
 
@@ -503,6 +621,10 @@ int main(int argc, char **argv)
     g_test_add_func("/mmu/64/protection-keys", test_protection_keys);
     g_test_add_func("/mmu/alignment-check", test_alignment_check);
     g_test_add_func("/mmu/tlb/flushes", test_flushes);
+    g_test_add_func("/mmu/64/protection-keys-of-other-pcids", test_protection_keys_of_other_pcids);
+    g_test_add_func("/mmu/tlb/pcids", test_pcids);
+    g_test_add_func("/mmu/models", test_models);
+    g_test_add_func("/mmu/changing", test_changing);
     g_test_add_func("/mmu/tlb/large-page", test_flush_of_a_large_page);
     g_test_add_func("/mmu/tlb/fetch-generation", test_fetch_generation);
     g_test_add_func("/mmu/tlb/many-pages", test_many_pages);

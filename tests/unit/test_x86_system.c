@@ -279,7 +279,7 @@ static void test_table_registers(void)
     g_assert_cmphex(peek(b, AT_DATA + 0x12, 4), ==, 0xaabbccdd);
     bench_long(b, 0);
     c->regs[X86_RBX] = AT_DATA;
-    poke(b, AT_DATA + 2, 0x0000800000000000, 8);
+    poke(b, AT_DATA + 2, 0x0100000000000000, 8);
     assert_raised(b, EXEC(b, 0x0f, 0x01, 0x1b), EXC_GP, 0);
     poke(b, AT_DATA + 2, 0xffff800000000000, 8);
     g_assert_cmpint(EXEC(b, 0x0f, 0x01, 0x1b), ==, NOTHING);
@@ -296,7 +296,7 @@ static void test_fs_gs_base(void)
     g_assert_cmphex(c->seg[X86_FS].base, ==, 0x7f1234567890);
     g_assert_cmpint(EXEC(b, 0xf3, 0x0f, 0xae, 0xc1), ==, NOTHING);          /* RDFSBASE ECX: 32 bits */
     g_assert_cmphex(c->regs[X86_RCX], ==, 0x34567890);
-    c->regs[X86_RAX] = 0x800000000000;
+    c->regs[X86_RAX] = 0x100000000000000;
     assert_raised(b, EXEC(b, 0xf3, 0x48, 0x0f, 0xae, 0xd8), EXC_GP, 0);
     assert_raised(b, EXEC(b, 0x0f, 0x01, 0xf8), EXC_GP, 0);                 /* SWAPGS */
     bench_long(b, 0);
@@ -462,9 +462,9 @@ static void test_rep_outs(void)
 static void test_msr_rules(void)
 {
     static const struct { uint32_t msr; uint64_t good, bad; } row[] = {
-        { 0x174, 0xffff, 1ull << 32 }, { 0x175, 0xffff800000000000, 0x800000000000 },
+        { 0x174, 0xffff, 1ull << 32 }, { 0x175, 0xffff800000000000, 0x100000000000000 },
         { 0xc0000082, 0xffffffff81000000, 0x8000000000000000 }, { 0xc0000084, 0x47700, 1ull << 32 },
-        { 0xc0000100, 0x7fffffffffff, 0x800000000000 }, { 0xc0000101, 0, 1ull << 63 },
+        { 0xc0000100, 0x7fffffffffff, 0x100000000000000 }, { 0xc0000101, 0, 1ull << 63 },
         { 0xc0000102, ~0ull, 1ull << 62 }, { 0xc0000103, 7, 1ull << 32 },
         { 0x277, 0x0007040600070106, 0x0000000000000002 }, { 0x2ff, 0xc06, 0x300 },
         { 0x200, 0x80000006, 0x80000003 }, { 0x201, 0x3fff80000800, 0x3fff80000001 }, { 0x250, 0x0606060606060606, 2 },
@@ -570,7 +570,7 @@ static void test_cpuid_vendor(void)
     }
     g_assert_cmpstr(brand, ==, "Tinamou Virtual Processor");
     cpuid(0x80000008, 0, r);
-    g_assert_cmpuint(r[0] & 0xff, ==, X86_PHYS_BITS);
+    g_assert_cmpuint(r[0] & 0xff, ==, 46);
     cpuid(0x40000000, 0, r);
     g_assert_cmphex(r[1], ==, ld32le("Tina"));
     cpuid(0x15, 0, r);

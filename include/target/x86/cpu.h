@@ -37,7 +37,7 @@ enum { EXC_DE, EXC_DB, EXC_NMI, EXC_BP, EXC_OF, EXC_BR, EXC_UD, EXC_NM, EXC_DF, 
        EXC_SS, EXC_GP, EXC_PF, EXC_MF = 16, EXC_AC, EXC_MC, EXC_XM };
 enum { PF_P = 1 << 0, PF_W = 1 << 1, PF_U = 1 << 2, PF_RSVD = 1 << 3, PF_I = 1 << 4, PF_PK = 1 << 5 };
 
-enum { X86_PHYS_BITS = 46 };            /* of a physical address; CPUID 80000008H says the same */
+enum { CR3_PCID = 0xfff };
 
 /* Access rights of a descriptor: bits 8..23 of its second dword, moved down by 8 (3.4.5). */
 enum { AR_TYPE = 0xf, AR_A = 1 << 0, AR_RW = 1 << 1, AR_EC = 1 << 2 /* expand down; conforming */,
@@ -116,9 +116,10 @@ typedef struct X86Cpu {
     jmp_buf *unwind;                    /* where x86_raise() goes */
     X86Mmu *mmu;                        /* TLB: belongs to target/x86/mmu.c, as the next two do */
     struct X86TlbEntry *tlb;            /* its table for the privilege of now: x86_mmu_sync() */
-    uint64_t fetch_gen;                 /* another value: code may lie elsewhere now */
+    uint64_t fetch_gen;                 /* another value: code may lie elsewhere now; the same again: as then */
     struct X86HostRun *hostrun;         /* stubs of target/x86/exec/hostrun.c */
     const X86Model *model;              /* -cpu: what CPUID says; target/x86/cpuid.c */
+    uint64_t phys_mask;                 /* all ones in a physical address's bits: MAXPHYADDR of the model */
     uint64_t insn_count;                /* executed so far, kept by the accelerator */
 } X86Cpu;
 

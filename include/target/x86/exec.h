@@ -54,8 +54,15 @@ uint64_t x86_linear(X86Cpu *c, unsigned seg, uint64_t off, unsigned size, bool w
 void x86_mmu_new(X86Cpu *c);
 void x86_mmu_free(X86Cpu *c);
 void x86_mmu_sync(X86Cpu *c);
-void x86_tlb_flush(X86Cpu *c, bool global);     /* CR3 load keeps global pages; true: all */
+void x86_tlb_flush(X86Cpu *c, bool global);     /* all pages but global ones, of this PCID; true: all, of all */
 void x86_tlb_flush_page(X86Cpu *c, uint64_t linear);
+/* CR3 has been loaded; keep: without a flush of what is known of its PCID. */
+void x86_tlb_load_cr3(X86Cpu *c, bool keep);
+/* INVPCID: one address or all of a PCID, all of all; global pages stay. */
+void x86_tlb_flush_page_of_pcid(X86Cpu *c, unsigned pcid, uint64_t linear);
+void x86_tlb_flush_pcid(X86Cpu *c, unsigned pcid);
+void x86_tlb_flush_all_pcids(X86Cpu *c);
+void x86_write_pkru(X86Cpu *c, uint32_t value); /* the only way to change PKRU: the TLB knows of its rights */
 /* For accelerators that keep decoded code.  Stores to the page go the slow way from now on, which
  * calls the hook when the page is RAM_PAGE_CODE, after the bytes have changed. */
 void x86_tlb_protect(X86Cpu *c, hwaddr page);

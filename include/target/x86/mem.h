@@ -16,7 +16,10 @@ enum { X86_TLB_BITS = 10, X86_TLB_SIZE = 1 << X86_TLB_BITS, X86_TLB_NONE = 1 /* 
 #define X86_PAGE_MASK (~(uint64_t)(PAGE_SIZE - 1))
 
 /* One linear page, for one privilege.  Tags are the page's linear address where the access is
- * allowed and lies in host memory; a write tag also means: D is set, no decoded code is there. */
+ * allowed and lies in host memory; a write tag also means: D is set, no decoded code is there.
+ * c->tlb is the table of the privilege, address space (PCID) and protection keys of now: whoever
+ * probes it inline need compare nothing but the tag.  The pointer changes with x86_mmu_sync() and
+ * with loads of CR3; entries change under any function of mmu.c. */
 typedef struct X86TlbEntry {
     uint64_t read, write;
     uintptr_t addend;           /* linear + addend is the host address */
@@ -32,6 +35,8 @@ typedef uint64_t X86Mem64 __attribute__((aligned(1), may_alias));
 /* `seg` tells which exception an address that is not canonical is: #SS or #GP. */
 uint64_t x86_load_miss(X86Cpu *c, uint64_t linear, unsigned size, unsigned seg);
 void x86_store_miss(X86Cpu *c, uint64_t linear, uint64_t val, unsigned size, unsigned seg);
+/* A load that a store to the same place follows: it faults as the store would (#PF with W set). */
+uint64_t x86_change_miss(X86Cpu *c, uint64_t linear, unsigned size, unsigned seg);
 G_NORETURN void x86_segment_fault(X86Cpu *c, unsigned seg);     /* #SS(0) or #GP(0) */
 
 static inline X86TlbEntry *x86_tlb_entry(X86Cpu *c, uint64_t linear)

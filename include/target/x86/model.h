@@ -26,9 +26,12 @@ const char *x86_model_name(const X86Model *m);
 
 bool x86_feature(const X86Cpu *c, X86Feature feature);
 bool x86_has(const X86Cpu *c, unsigned cpuf);           /* CPUF_* of target/x86/insn/; 0 is always there */
+/* A linear address for a base register or INVLPG: 57 bits where there are five levels, on or off. */
+bool x86_canonical_base(const X86Cpu *c, uint64_t linear);
 void x86_cpuid(const X86Cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);  /* EAX EBX ECX EDX */
 uint32_t x86_cr4_valid(const X86Cpu *c);                /* bits that may be set */
 uint32_t x86_signature(const X86Cpu *c);                /* CPUID.1:EAX, in EDX after reset */
+unsigned x86_phys_bits(const X86Cpu *c);                /* of a physical address: MAXPHYADDR */
 
 /* False: #GP(0). */
 bool x86_msr_read(X86Cpu *c, uint32_t msr, uint64_t *value);

@@ -146,7 +146,7 @@ static ALWAYS_INLINE uint64_t at_seg(X86Cpu *c, const X86Insn *in, unsigned size
     static COLD void name##_miss(X86Cpu *c, const X86Insn *in, uint64_t linear) \
     { \
         uint16_t flags = c->cc, *cc = &flags; \
-        uint##bits##_t v = (uint##bits##_t)x86_load_miss(c, linear, bits / 8, in->segment); \
+        uint##bits##_t v = (uint##bits##_t)x86_change_miss(c, linear, bits / 8, in->segment); \
         v = new_value; \
         x86_store_miss(c, linear, v, bits / 8, in->segment); \
         c->cc = flags; \
@@ -174,6 +174,15 @@ static ALWAYS_INLINE uint64_t at_seg(X86Cpu *c, const X86Insn *in, unsigned size
             return get_rm##bits(c, in); \
         } \
         return x86_load##bits(c, in->segment, x86_operand(c, in, bits / 8, false)); \
+    } \
+    static inline type change_rm##bits(X86Cpu *c, const X86Insn *in)    /* store_rm follows */ \
+    { \
+        if (in->mod3) { \
+            return get_rm##bits(c, in); \
+        } \
+        uint64_t linear = x86_operand(c, in, bits / 8, true); \
+        const X86Mem##bits *p = x86_in_place(c, linear, bits / 8); \
+        return p ? *p : (type)x86_change_miss(c, linear, bits / 8, in->segment); \
     } \
     static inline void store_rm##bits(X86Cpu *c, const X86Insn *in, type v) \
     { \

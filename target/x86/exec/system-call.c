@@ -97,7 +97,7 @@ static void write_base(X86Cpu *c, const X86Insn *in, unsigned seg)
     uint64_t v = in->opsize == 64 ? c->regs[in->rm] : (uint32_t)c->regs[in->rm];
 
     require_ud(c, c->cr4 & CR4_FSGSBASE);
-    require_gp(c, x86_canonical(c, v));
+    require_gp(c, x86_canonical_base(c, v));
     c->seg[seg].base = v;
 }
 

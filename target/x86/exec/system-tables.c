@@ -31,7 +31,7 @@ static void load_table(X86Cpu *c, const X86Insn *in, uint64_t *base, uint16_t *l
     if (size == 4 && in->opsize == 16) {
         new_base &= 0xffffff;
     }
-    require_gp(c, size == 4 || x86_canonical(c, new_base));
+    require_gp(c, size == 4 || x86_canonical_base(c, new_base));
     *limit = new_limit;
     *base = new_base;
 }
@@ -180,7 +180,7 @@ void exec_verw(X86Cpu *c, const X86Insn *in)
 void exec_arpl(X86Cpu *c, const X86Insn *in)
 {
     require_row(c, in);
-    uint16_t dst = load_rm16(c, in), rpl = c->regs[in->reg] & 3;
+    uint16_t dst = change_rm16(c, in), rpl = c->regs[in->reg] & 3;
     bool raise = (dst & 3) < rpl;
     /* Memory is written either way, so that a page without write access always faults. */
     store_rm16(c, in, raise ? (dst & ~3) | rpl : dst);

@@ -189,7 +189,7 @@ void exec_invlpg(X86Cpu *c, const X86Insn *in)
     } else {
         linear = (uint32_t)linear;
     }
-    if (x86_canonical(c, linear)) {
+    if (x86_canonical_base(c, linear)) {
         x86_tlb_flush_page(c, linear);
     }
 }
@@ -209,11 +209,20 @@ void exec_invpcid(X86Cpu *c, const X86Insn *in)
     } else {
         require_gp(c, pcid < 4096);
     }
-    if (type == ONE_ADDRESS) {
-        require_gp(c, x86_canonical(c, address));
-        x86_tlb_flush_page(c, address);
-    } else {
-        x86_tlb_flush(c, type == ALL_AND_GLOBAL);
+    switch (type) {
+    case ONE_ADDRESS:
+        require_gp(c, x86_canonical_base(c, address));
+        x86_tlb_flush_page_of_pcid(c, (unsigned)pcid, address);
+        break;
+    case ONE_CONTEXT:
+        x86_tlb_flush_pcid(c, (unsigned)pcid);
+        break;
+    case ALL_AND_GLOBAL:
+        x86_tlb_flush(c, true);
+        break;
+    case ALL:
+        x86_tlb_flush_all_pcids(c);
+        break;
     }
 }
 
@@ -240,8 +249,7 @@ void exec_wrpkru(X86Cpu *c, const X86Insn *in)
 {
     require_ud(c, c->cr4 & CR4_PKE);
     require_gp(c, (uint32_t)c->regs[X86_RCX] == 0 && (uint32_t)c->regs[X86_RDX] == 0);
-    c->pkru = (uint32_t)c->regs[X86_RAX];
-    x86_tlb_flush(c, true);
+    x86_write_pkru(c, (uint32_t)c->regs[X86_RAX]);
 }
 
 void exec_xgetbv(X86Cpu *c, const X86Insn *in)

@@ -146,7 +146,7 @@ X86ExecFn *bind_shift(const X86Insn *in, X86Form form, unsigned width)
     { \
         uint8_t count = in->row->operand[2].kind == OPK_I ? COUNT_IMM : COUNT_CL; \
         uint16_t cc = c->cc; \
-        uint##bits##_t v = alu_##op##bits(load_rm##bits(c, in), get_reg##bits(c, in), count, &cc); \
+        uint##bits##_t v = alu_##op##bits(change_rm##bits(c, in), get_reg##bits(c, in), count, &cc); \
         store_rm##bits(c, in, v); \
         c->cc = cc; \
     }

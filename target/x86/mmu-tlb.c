@@ -1,0 +1,462 @@
+/*
+ * target/x86/mmu-tlb.c - the software TLB: what is kept of page walks, for whom, and when it goes.
+ *
+ * Follows the Intel SDM, volume 3A, 4.10 (PCIDs, global pages, what flushes what).  A context holds
+ * the entries of one process-context identifier: a table for each privilege, of 4 KiB entries made
+ * from pages of any size.  Loading CR3 without a flush swaps contexts; entries of global pages are
+ * made anew in each, and survive a flush there.  What is asked of contexts not in use is done when
+ * they come into use.  INVLPG of a larger page finds all entries made from it.
+ *
+ * There are no paging-structure caches: every walk starts at CR3, which 4.10.3 allows.
+ */
+#include "mmu.h"
+
+static TlbKind privilege(const X86Cpu *c)
+{
+    return mmu_checks_alignment(c) ? TLB_CHECKED : mmu_privilege(c);
+}
+
+void x86_mmu_sync(X86Cpu *c)
+{
+    TlbKind kind = privilege(c);
+
+    c->tlb = kind == TLB_CHECKED ? c->mmu->checked : c->mmu->now->table[kind];
+}
+
+/* ---- filling ---- */
+
+static unsigned shift_of(uint64_t page) { return (page & PAGE_SHIFT) >> PAGE_SHIFT_AT; }
+static unsigned key_of(uint64_t page) { return (page & PAGE_KEY) >> PAGE_KEY_AT; }
+
+/* Where larger pages have been seen: elsewhere INVLPG need not look for their pieces. */
+static unsigned large_bit(uint64_t linear, unsigned shift)
+{
+    return ((linear >> shift) * 0x9e3779b97f4a7c15ull + shift) >> 52;
+}
+
+static void note_large(X86Mmu *m, uint64_t linear, unsigned shift)
+{
+    unsigned bit = large_bit(linear, shift);
+
+    if (shift > PAGE_BITS) {
+        m->large[bit / 64] |= 1ull << (bit & 63);
+    }
+}
+
+static bool seen_large(const X86Mmu *m, uint64_t linear)
+{
+    static const uint8_t shifts[] = { 21, 22, 30 };
+    bool seen = false;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(shifts); i++) {
+        unsigned bit = large_bit(linear, shifts[i]);
+        seen |= m->large[bit / 64] >> (bit & 63) & 1;
+    }
+    return seen;
+}
+
+/* What the low bits of an entry's page say. */
+static uint64_t page_bits(X86Cpu *c, const PageWalk *w)
+{
+    bool keyed = w->user && (c->cr4 & CR4_PKE) && x86_long_mode(c);
+
+    if (keyed) {
+        c->mmu->now->keys |= 1u << w->pkey;
+    }
+    return (w->gpa & X86_PAGE_MASK) | (uint64_t)w->shift << PAGE_SHIFT_AT | (w->global ? PAGE_GLOBAL : 0)
+        | (keyed ? PAGE_KEYED | (uint64_t)w->pkey << PAGE_KEY_AT : 0);
+}
+
+void mmu_fill_ram(X86Cpu *c, uint64_t linear, const PageWalk *w, TlbKind kind, uint8_t *host, bool writable)
+{
+    TlbContext *now = c->mmu->now;
+    unsigned slot = linear >> PAGE_BITS & (X86_TLB_SIZE - 1);
+    X86TlbEntry *e = &now->table[kind][slot];
+
+    e->read = linear & X86_PAGE_MASK;
+    e->write = writable && w->can_write ? e->read : X86_TLB_NONE;
+    e->addend = (uintptr_t)host - linear;
+    e->page = page_bits(c, w);
+    note_large(c->mmu, linear, w->shift);
+    if (!w->global && now->local[kind].n < X86_TLB_SIZE) {
+        now->local[kind].slot[now->local[kind].n++] = slot;
+    } else if (!w->global) {
+        now->local[kind].n = X86_TLB_SIZE + 1;          /* lost count: a flush looks at all */
+    }
+}
+
+void mmu_fill_io(X86Cpu *c, uint64_t linear, const PageWalk *w, TlbKind kind, const MemSection *s)
+{
+    X86Mmu *m = c->mmu;
+
+    m->io[linear >> PAGE_BITS & (IO_TLB_SIZE - 1)] = (IoTlbEntry){
+        .tag = linear & X86_PAGE_MASK, .gpa = w->gpa & X86_PAGE_MASK, .kind = kind, .writable = w->can_write,
+        .generation = w->global ? m->generation : m->now->generation, .shift = w->shift, .section = *s };
+}
+
+static unsigned fetched_bit(uint64_t linear)
+{
+    uint64_t page = linear >> PAGE_BITS;
+
+    return (page ^ page >> 12 ^ page >> 24) & (FETCHED_BITS - 1);
+}
+
+CodeTlbEntry *mmu_code_entry(X86Cpu *c, uint64_t linear, TlbKind kind)
+{
+    TlbContext *now = c->mmu->now;
+    unsigned bit = fetched_bit(linear);
+
+    now->fetched[bit / 64] |= 1ull << (bit & 63);
+    return &c->mmu->code[kind == TLB_USER][linear >> PAGE_BITS & (CODE_TLB_SIZE - 1)];
+}
+
+void mmu_fill_code(X86Cpu *c, CodeTlbEntry *e, uint64_t linear, const PageWalk *w, const uint8_t *host)
+{
+    X86Mmu *m = c->mmu;
+
+    *e = (CodeTlbEntry){ .tag = linear & X86_PAGE_MASK, .page = page_bits(c, w), .host = host,
+                         .generation = w->global ? m->generation : m->now->generation };
+    note_large(m, linear, w->shift);
+}
+
+/* ---- dropping ---- */
+
+static void drop(X86TlbEntry *e)
+{
+    e->read = e->write = X86_TLB_NONE;
+}
+
+/* Code may lie elsewhere in this context now. */
+static void new_fetch_generation(X86Cpu *c, TlbContext *t)
+{
+    t->fetch_gen = ++c->mmu->generations;
+    memset(t->fetched, 0, sizeof(t->fetched));
+    if (t == c->mmu->now) {
+        c->fetch_gen = t->fetch_gen;
+    }
+}
+
+static void flush_context(X86Cpu *c, TlbContext *t, bool global)
+{
+    for (unsigned k = 0; k < TLB_CHECKED; k++) {
+        bool all = global || t->local[k].n > X86_TLB_SIZE;
+        unsigned n = all ? X86_TLB_SIZE : t->local[k].n;
+        for (unsigned i = 0; i < n; i++) {
+            X86TlbEntry *e = &t->table[k][all ? i : t->local[k].slot[i]];
+            if (global || !(e->page & PAGE_GLOBAL)) {
+                drop(e);
+            }
+        }
+        t->local[k].n = 0;
+    }
+    if (global) {
+        t->keys = 0;
+    }
+    t->generation = ++c->mmu->generations;
+    new_fetch_generation(c, t);
+    t->stale = TLB_FRESH;
+}
+
+static void make_stale(TlbContext *t, TlbStale how)
+{
+    t->stale = MAX(t->stale, how);
+}
+
+/* All contexts but the one in use: later. */
+static void make_others_stale(X86Mmu *m, TlbStale how)
+{
+    for (unsigned i = 0; i < TLB_CONTEXTS && m->context[i]; i++) {
+        if (m->context[i] != m->now) {
+            make_stale(m->context[i], how);
+        }
+    }
+}
+
+static void use_context(X86Cpu *c, TlbContext *t);
+static TlbContext *current_context(X86Cpu *c);
+
+void x86_tlb_flush(X86Cpu *c, bool global)
+{
+    X86Mmu *m = c->mmu;
+
+    if (global) {
+        make_stale(m->now, TLB_ALL_STALE);
+        make_others_stale(m, TLB_ALL_STALE);
+        m->generation = ++m->generations;
+        memset(m->large, 0, sizeof(m->large));
+        m->tables.host = NULL;
+        use_context(c, current_context(c));             /* CR3 and CR4.PCIDE may be others now */
+    } else {
+        flush_context(c, m->now, false);
+    }
+    m->flushes++;
+}
+
+/* Was an entry for the page `tag` made from the page, small or large, that holds `linear`? */
+static bool same_page(uint64_t tag, uint64_t linear, unsigned shift)
+{
+    return tag != X86_TLB_NONE && tag >> shift == linear >> shift;
+}
+
+static void drop_if_of(X86TlbEntry *e, uint64_t linear)
+{
+    unsigned shift = shift_of(e->page);
+
+    if (same_page(e->read, linear, shift) || same_page(e->write, linear, shift)) {
+        drop(e);
+    }
+}
+
+static void flush_page_of(X86Cpu *c, TlbContext *t, uint64_t linear, bool large)
+{
+    unsigned bit = fetched_bit(linear);
+
+    for (unsigned k = 0; k < TLB_CHECKED; k++) {
+        drop_if_of(&t->table[k][linear >> PAGE_BITS & (X86_TLB_SIZE - 1)], linear);
+        for (unsigned i = 0; large && i < X86_TLB_SIZE; i++) {
+            if (shift_of(t->table[k][i].page) > PAGE_BITS) {
+                drop_if_of(&t->table[k][i], linear);
+            }
+        }
+    }
+    if (large || (t->fetched[bit / 64] >> (bit & 63) & 1)) {
+        new_fetch_generation(c, t);
+    }
+}
+
+/* The page's entries of every context go: those of global pages must, the others may (4.10.4.1). */
+void x86_tlb_flush_page(X86Cpu *c, uint64_t linear)
+{
+    X86Mmu *m = c->mmu;
+    bool large = seen_large(m, linear);
+
+    for (unsigned i = 0; i < TLB_CONTEXTS && m->context[i]; i++) {
+        flush_page_of(c, m->context[i], linear, large);
+    }
+    for (unsigned i = 0; i < 2 * CODE_TLB_SIZE; i++) {
+        unsigned at = large ? i : (linear >> PAGE_BITS & (CODE_TLB_SIZE - 1)) + i * CODE_TLB_SIZE;
+        if (at >= 2 * CODE_TLB_SIZE) {
+            break;
+        }
+        CodeTlbEntry *e = &m->code[at / CODE_TLB_SIZE][at % CODE_TLB_SIZE];
+        if (same_page(e->tag, linear, shift_of(e->page))) {
+            e->tag = X86_TLB_NONE;
+        }
+    }
+    for (unsigned i = 0; i < IO_TLB_SIZE; i++) {
+        if (same_page(m->io[i].tag, linear, m->io[i].shift)) {
+            m->io[i].tag = X86_TLB_NONE;
+        }
+    }
+}
+
+void x86_tlb_protect(X86Cpu *c, hwaddr page)
+{
+    TlbContext *now = c->mmu->now;
+
+    now->protects = ++c->mmu->protects;                 /* the others: when they come into use */
+    for (unsigned k = 0; k < TLB_CHECKED; k++) {
+        for (unsigned i = 0; i < X86_TLB_SIZE; i++) {
+            if ((now->table[k][i].page & X86_PAGE_MASK) == page) {
+                now->table[k][i].write = X86_TLB_NONE;
+            }
+        }
+    }
+}
+
+/* ---- process-context identifiers ---- */
+
+static TlbContext *find_context(const X86Mmu *m, unsigned pcid)
+{
+    for (unsigned i = 0; i < TLB_CONTEXTS && m->context[i]; i++) {
+        if (m->context[i]->pcid == pcid) {
+            return m->context[i];
+        }
+    }
+    return NULL;
+}
+
+/* A new one, or that which has been out of use for longest. */
+static TlbContext *take_context(X86Cpu *c, unsigned pcid)
+{
+    X86Mmu *m = c->mmu;
+    TlbContext *oldest = NULL;
+
+    for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
+        if (!m->context[i]) {
+            m->context[i] = oldest = g_new0(TlbContext, 1);
+            oldest->stale = TLB_ALL_STALE;
+            break;
+        }
+        if (!oldest || m->context[i]->used < oldest->used) {
+            oldest = m->context[i];
+        }
+    }
+    oldest->pcid = pcid;
+    make_stale(oldest, TLB_LOCAL_STALE);
+    return oldest;
+}
+
+/* Stores to pages that hold decoded code since the context was in use have to be noticed. */
+static void catch_up(X86Mmu *m, TlbContext *t)
+{
+    if (t->protects == m->protects) {
+        return;
+    }
+    t->protects = m->protects;
+    for (unsigned k = 0; k < TLB_CHECKED; k++) {
+        for (unsigned i = 0; i < X86_TLB_SIZE; i++) {
+            t->table[k][i].write = X86_TLB_NONE;
+        }
+    }
+}
+
+static unsigned current_pcid(const X86Cpu *c)
+{
+    return c->cr4 & CR4_PCIDE ? c->cr3 & CR3_PCID : 0;
+}
+
+static TlbContext *current_context(X86Cpu *c)
+{
+    unsigned pcid = current_pcid(c);
+    TlbContext *t = find_context(c->mmu, pcid);
+
+    return t ? t : take_context(c, pcid);
+}
+
+static void use_context(X86Cpu *c, TlbContext *t)
+{
+    X86Mmu *m = c->mmu;
+
+    m->now = t;
+    t->used = ++m->generations;
+    if (t->stale) {
+        flush_context(c, t, t->stale == TLB_ALL_STALE);
+    }
+    catch_up(m, t);
+    c->fetch_gen = t->fetch_gen;
+    x86_mmu_sync(c);
+}
+
+void x86_tlb_load_cr3(X86Cpu *c, bool keep)
+{
+    TlbContext *t = current_context(c);
+
+    if (!keep) {
+        make_stale(t, TLB_LOCAL_STALE);
+        c->mmu->flushes++;
+    }
+    use_context(c, t);
+}
+
+void x86_tlb_flush_pcid(X86Cpu *c, unsigned pcid)
+{
+    TlbContext *t = find_context(c->mmu, pcid);
+
+    if (t == c->mmu->now) {
+        x86_tlb_flush(c, false);
+    } else if (t) {
+        make_stale(t, TLB_LOCAL_STALE);
+    }
+}
+
+void x86_tlb_flush_all_pcids(X86Cpu *c)
+{
+    make_others_stale(c->mmu, TLB_LOCAL_STALE);
+    x86_tlb_flush(c, false);
+}
+
+void x86_tlb_flush_page_of_pcid(X86Cpu *c, unsigned pcid, uint64_t linear)
+{
+    TlbContext *t = find_context(c->mmu, pcid);
+
+    if (t == c->mmu->now) {
+        x86_tlb_flush_page(c, linear);
+    } else if (t) {
+        flush_page_of(c, t, linear, seen_large(c->mmu, linear));
+        t->generation = ++c->mmu->generations;          /* its code and device registers */
+        new_fetch_generation(c, t);
+    }
+}
+
+/* ---- protection keys ---- */
+
+/* Keys whose rights `value` takes something from: bit i for key i (4.6.2). */
+static uint32_t keys_restricted(uint32_t old, uint32_t value)
+{
+    uint32_t keys = 0;
+
+    for (unsigned i = 0; i < 16; i++) {
+        keys |= (uint32_t)((value & ~old) >> (2 * i) & 3 ? 1 : 0) << i;
+    }
+    return keys;
+}
+
+static void drop_keys(TlbContext *t, uint32_t keys)
+{
+    for (unsigned k = 0; k < TLB_CHECKED; k++) {
+        for (unsigned i = 0; i < X86_TLB_SIZE; i++) {
+            X86TlbEntry *e = &t->table[k][i];
+            if ((e->page & PAGE_KEYED) && (keys >> key_of(e->page) & 1)) {
+                drop(e);
+            }
+        }
+    }
+    t->keys &= ~keys;
+}
+
+/* Rights that were given show by themselves: an access that the TLB does not allow walks the tables. */
+void x86_write_pkru(X86Cpu *c, uint32_t value)
+{
+    X86Mmu *m = c->mmu;
+    uint32_t keys = keys_restricted(c->pkru, value);
+
+    c->pkru = value;
+    if (keys == 0) {
+        return;
+    }
+    if (m->now->keys & keys) {
+        drop_keys(m->now, keys);
+    }
+    for (unsigned i = 0; i < TLB_CONTEXTS && m->context[i]; i++) {
+        if (m->context[i] != m->now && (m->context[i]->keys & keys)) {
+            make_stale(m->context[i], TLB_ALL_STALE);
+        }
+    }
+    for (unsigned i = 0; i < IO_TLB_SIZE; i++) {
+        m->io[i].tag = X86_TLB_NONE;
+    }
+}
+
+/* ---- life ---- */
+
+void x86_mmu_new(X86Cpu *c)
+{
+    X86Mmu *m = c->mmu = g_new0(X86Mmu, 1);
+
+    for (unsigned i = 0; i < X86_TLB_SIZE; i++) {
+        drop(&m->checked[i]);
+    }
+    for (unsigned i = 0; i < 2 * CODE_TLB_SIZE; i++) {
+        m->code[i / CODE_TLB_SIZE][i % CODE_TLB_SIZE].tag = X86_TLB_NONE;
+    }
+    for (unsigned i = 0; i < IO_TLB_SIZE; i++) {
+        m->io[i].tag = X86_TLB_NONE;
+    }
+    m->now = m->context[0] = g_new0(TlbContext, 1);
+    x86_tlb_flush(c, true);
+}
+
+void x86_mmu_free(X86Cpu *c)
+{
+    for (unsigned i = 0; c->mmu && i < TLB_CONTEXTS; i++) {
+        g_free(c->mmu->context[i]);
+    }
+    g_clear_pointer(&c->mmu, g_free);
+}
+
+void x86_mmu_stats(const X86Cpu *c, uint64_t *misses, uint64_t *flushes)
+{
+    *misses = c->mmu->misses;
+    *flushes = c->mmu->flushes;
+}
