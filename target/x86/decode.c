@@ -3,26 +3,18 @@
  *
  * Follows the Intel SDM, volume 2, chapter 2 (prefixes, ModRM, SIB, RIP-relative addresses) and
  * appendix A (operand letters).  The index made by gen-insn.py gives the few rows that claim an
- * opcode; the first that fits prefixes, mode and ModRM is the instruction.
- *
- * Not modelled: VEX and EVEX prefixes (C4, C5 and 62 are #UD where they are not LES, LDS, BOUND).
+ * opcode; the first that fits prefixes, mode and ModRM is the instruction.  VEX and EVEX prefixes are
+ * decode-vex.c's.
  */
-#include "target/x86/decode.h"
+#include "decode-private.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include "target/x86/cpu.h"
 
 #include "gen/x86-rows.c.inc"
 
-typedef struct Cursor {
-    const uint8_t *p;
-    size_t avail, pos;
-    int fault;
-} Cursor;
-
-static uint64_t take(Cursor *c, unsigned n)
+uint64_t decode_take(Cursor *c, unsigned n)
 {
     uint64_t v = 0;
 
@@ -64,15 +56,15 @@ static bool take_prefix(X86Insn *in, uint8_t b, unsigned bits, bool *ad67)
     }
 }
 
-/* Prefixes, then 0F, 0F 38 or 0F 3A, then the opcode byte. */
-static void take_opcode(Cursor *c, X86Insn *in, unsigned bits, bool *ad67)
+/* Prefixes, then 0F, 0F 38 or 0F 3A, then the opcode byte; false: #UD. */
+static bool take_opcode(Cursor *c, X86Insn *in, unsigned bits, bool *ad67)
 {
     uint8_t b;
 
     for (;;) {
-        b = take(c, 1);
+        b = decode_take(c, 1);
         if (c->fault) {
-            return;
+            return false;
         }
         if (take_prefix(in, b, bits, ad67)) {
             in->rex = 0;                /* REX counts only right before the opcode (2.2.1) */
@@ -82,15 +74,19 @@ static void take_opcode(Cursor *c, X86Insn *in, unsigned bits, bool *ad67)
             break;
         }
     }
+    if (decode_is_vex(c, b, bits)) {
+        return decode_take_vex(c, in, b, bits);
+    }
     if (b == 0x0f) {
         in->map = 1;
-        b = take(c, 1);
+        b = decode_take(c, 1);
         if (b == 0x38 || b == 0x3a) {
             in->map = b == 0x38 ? 2 : 3;
-            b = take(c, 1);
+            b = decode_take(c, 1);
         }
     }
     in->opcode = b;
+    return true;
 }
 
 static bool row_fits(const X86Row *r, const X86Insn *in, unsigned bits, unsigned pfx, unsigned rex)
@@ -98,6 +94,7 @@ static bool row_fits(const X86Row *r, const X86Insn *in, unsigned bits, unsigned
     return (r->pfx & pfx)
         && !(r->rex & rex)
         && (r->mode == 0 || (r->mode == 2) == (bits == 64))
+        && (in->enc == X86_LEGACY || decode_vex_row_fits(r, in))
         && (!r->has_modrm
             || (r->modrm ? r->modrm == in->modrm
                          : (r->reg == 8 || r->reg == ((in->modrm >> 3) & 7))
@@ -106,9 +103,10 @@ static bool row_fits(const X86Row *r, const X86Insn *in, unsigned bits, unsigned
 
 static const X86Row *find_row(Cursor *c, X86Insn *in, unsigned bits)
 {
-    const uint16_t *cand = x86_candidates + x86_index[in->map][in->opcode].first;
-    unsigned n = x86_index[in->map][in->opcode].count;
-    unsigned pfx = in->rep == 0xf3 ? X86_PFX_F3 : in->rep ? X86_PFX_F2
+    unsigned map = in->enc * 8 + in->map;
+    const uint16_t *cand = x86_candidates + x86_index[map][in->opcode].first;
+    unsigned n = x86_index[map][in->opcode].count;
+    unsigned pfx = in->enc ? 1u << in->pp : in->rep == 0xf3 ? X86_PFX_F3 : in->rep ? X86_PFX_F2
                  : in->opsize_prefix ? X86_PFX_66 : X86_PFX_NONE;
     /* What a row may not demand */
     unsigned rex = (in->rex & 8 ? X86_REX_W0 : X86_REX_W1) | (in->rex & 1 ? X86_REX_B0 : X86_REX_B1);
@@ -117,7 +115,7 @@ static const X86Row *find_row(Cursor *c, X86Insn *in, unsigned bits)
         const X86Row *r = &x86_rows[cand[i]];
         if (r->has_modrm && !in->modrm_at && (r->mode == 0 || (r->mode == 2) == (bits == 64))) {
             in->modrm_at = c->pos;
-            in->modrm = take(c, 1);
+            in->modrm = decode_take(c, 1);
         }
         if (row_fits(r, in, bits, pfx, rex)) {
             return r;
@@ -155,12 +153,12 @@ static void take_address16(Cursor *c, X86Insn *in, unsigned mod, unsigned rm)
         in->base = X86_ZERO;
         mod = 2;
     }
-    in->disp = mod == 1 ? (int8_t)take(c, 1) : mod == 2 ? (int16_t)take(c, 2) : 0;
+    in->disp = mod == 1 ? (int8_t)decode_take(c, 1) : mod == 2 ? (int16_t)decode_take(c, 2) : 0;
 }
 
 static void take_address(Cursor *c, X86Insn *in, unsigned bits)
 {
-    unsigned mod = in->modrm >> 6, rm = in->modrm & 7;
+    unsigned mod = in->modrm >> 6, rm = in->modrm & 7, scale = mod == 1 ? decode_disp8_scale(in) : 1;
 
     in->index = X86_ZERO;
     if (in->addrsize == 16) {
@@ -168,11 +166,12 @@ static void take_address(Cursor *c, X86Insn *in, unsigned bits)
     } else {
         in->base = rm | (in->rex & 1) << 3;
         if (rm == 4) {
-            uint8_t sib = take(c, 1);
+            uint8_t sib = decode_take(c, 1);
             unsigned index = (sib >> 3 & 7) | (in->rex & 2) << 2;
             rm = sib & 7;
             in->base = rm | (in->rex & 1) << 3;
-            in->index = index == 4 ? X86_ZERO : index;
+            in->index = index == 4 || in->row->vsib ? X86_ZERO : index;
+            in->vindex = index | (in->vvvv & 16);
             in->scale = sib >> 6;
             if (mod == 0 && rm == 5) {
                 in->base = X86_ZERO;
@@ -182,8 +181,9 @@ static void take_address(Cursor *c, X86Insn *in, unsigned bits)
             in->base = bits == 64 ? X86_RIP : X86_ZERO;
             mod = 2;
         }
-        in->disp = mod == 1 ? (int8_t)take(c, 1) : mod == 2 ? (int32_t)take(c, 4) : 0;
+        in->disp = mod == 1 ? (int8_t)decode_take(c, 1) : mod == 2 ? (int32_t)decode_take(c, 4) : 0;
     }
+    in->disp *= (int32_t)scale;
 }
 
 /* The segment of the memory operand: SS where the base is the stack or frame pointer (volume 1, 3.7.4). */
@@ -212,7 +212,7 @@ static unsigned byte_register(const X86Insn *in, unsigned reg)
 
 static int64_t take_signed(Cursor *c, unsigned bytes)
 {
-    uint64_t v = take(c, bytes);
+    uint64_t v = decode_take(c, bytes);
 
     return bytes == 1 ? (int8_t)v : bytes == 2 ? (int16_t)v : bytes == 4 ? (int32_t)v : (int64_t)v;
 }
@@ -224,23 +224,25 @@ static void take_immediates(Cursor *c, X86Insn *in)
 
     for (unsigned i = 0; i < G_N_ELEMENTS(in->row->operand) && in->row->operand[i].kind; i++) {
         unsigned kind = in->row->operand[i].kind, size = in->row->operand[i].size;
-        if (kind != OPK_I && kind != OPK_J && kind != OPK_A && kind != OPK_O) {
+        if (kind != OPK_I && kind != OPK_J && kind != OPK_A && kind != OPK_O && kind != OPK_L) {
             continue;
         }
         if (!in->imm_at) {
             in->imm_at = c->pos;
         }
         if (second) {
-            in->imm2 = take(c, 1);                      /* ENTER's level */
+            in->imm2 = decode_take(c, 1);                      /* ENTER's level */
         } else if (kind == OPK_A) {
-            in->imm = take(c, z);
-            in->imm2 = take(c, 2);
+            in->imm = decode_take(c, z);
+            in->imm2 = decode_take(c, 2);
         } else if (kind == OPK_O) {
-            in->imm = take(c, in->addrsize / 8);
+            in->imm = decode_take(c, in->addrsize / 8);
+        } else if (kind == OPK_L) {
+            in->imm = decode_take(c, 1);
         } else if (kind == OPK_J) {
             in->imm = take_signed(c, size == OPS_b ? 1 : z);
         } else if (size == OPS_b || size == OPS_w) {
-            in->imm = take(c, size == OPS_b ? 1 : 2);
+            in->imm = decode_take(c, size == OPS_b ? 1 : 2);
         } else {
             in->imm = take_signed(c, size == OPS_c ? 1 : size == OPS_z ? z : in->opsize / 8);
         }
@@ -253,6 +255,9 @@ static unsigned operand_size(const X86Insn *in, unsigned bits)
     /* A 66 that is part of the opcode does not change the size. */
     bool op66 = in->opsize_prefix && in->row->pfx != X86_PFX_66;
 
+    if (in->enc) {
+        return bits == 64 && (in->rex & 8) ? 64 : 32;
+    }
     if (bits != 64) {
         return (bits == 32) != op66 ? 32 : 16;
     }
@@ -270,9 +275,9 @@ int x86_decode(X86Insn *in, const uint8_t *p, size_t avail, unsigned bits)
     memset(in, 0, sizeof(*in));
     in->mod3 = 1;
     in->base = in->index = X86_ZERO;
-    take_opcode(&c, in, bits, &ad67);
-    if (c.fault) {
-        return c.fault;
+    bool good = take_opcode(&c, in, bits, &ad67);
+    if (c.fault || !good) {
+        return c.fault ? c.fault : X86_DECODE_UD;
     }
     in->addrsize = bits == 64 ? (ad67 ? 32 : 64) : (bits == 32) != ad67 ? 32 : 16;
     in->row = find_row(&c, in, bits);
@@ -293,6 +298,9 @@ int x86_decode(X86Insn *in, const uint8_t *p, size_t avail, unsigned bits)
         if (!in->mod3) {
             take_address(&c, in, bits);
         }
+        if (in->enc) {
+            decode_vex_registers(in, bits);
+        }
     } else {
         in->rm = (in->opcode & 7) | (in->rex & 1) << 3;
     }
@@ -303,8 +311,14 @@ int x86_decode(X86Insn *in, const uint8_t *p, size_t avail, unsigned bits)
     if (c.fault) {
         return c.fault;
     }
+    if (in->enc && decode_vex_is_undefined(in, bits)) {
+        return X86_DECODE_UD;
+    }
     if (in->lock && (!(in->row->words & IN_LOCK) || in->mod3)) {
         return X86_DECODE_UD;
+    }
+    if (bits != 64) {
+        in->vvvv &= 7;                  /* its top bit counts only where it must be 1 */
     }
     memcpy(in->bytes, p, c.pos);
     return in->len = c.pos;
@@ -312,7 +326,7 @@ int x86_decode(X86Insn *in, const uint8_t *p, size_t avail, unsigned bits)
 
 const X86Row *x86_row(unsigned map, unsigned opcode, unsigned k)
 {
-    if (k >= x86_index[map][opcode].count) {
+    if (map >= G_N_ELEMENTS(x86_index) || k >= x86_index[map][opcode].count) {
         return NULL;
     }
     return &x86_rows[x86_candidates[x86_index[map][opcode].first + k]];

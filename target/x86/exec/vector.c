@@ -213,7 +213,7 @@ static void *memory_operand(X86Cpu *c, const X86Insn *in, const HostForm *form, 
     bool store = form->use & USE_STORE;
 
     *linear = x86_operand(c, in, form->mem_size, store);
-    if ((in->row->words & IN_ALIGN) && (*linear & 15)) {
+    if ((in->row->words & IN_ALIGNED) && (*linear & 15)) {
         x86_raise_error(c, EXC_GP, 0);
     }
     const X86TlbEntry *e = x86_tlb_entry(c, *linear);
