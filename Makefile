@@ -3,6 +3,10 @@ BUILD ?= build
 GUESTS ?= $(BUILD)/guests
 ISO ?= $(GUESTS)/tinamou.iso
 MEM ?= 512
+# make bench: which accelerator, which work (a regular expression), how often
+ACCEL ?= dbt
+ONLY ?=
+RUNS ?= 1
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -28,6 +32,7 @@ bench: deps
 	$(MAKE) all
 	scripts/guests.sh $(GUESTS) linux
 	python3 tests/bench/boot.py --build $(BUILD) --guests $(GUESTS)
+	python3 tests/bench/work.py --build $(BUILD) --guests $(GUESTS) --accel $(ACCEL) --only '$(ONLY)' --runs $(RUNS)
 
 install: all
 	ninja -C $(BUILD) install
