@@ -178,7 +178,7 @@ static ENGINE_INLINE void engine_run_block(EngineVcpu *v, X86Cpu *c, const Block
 static ENGINE_INLINE bool engine_undisturbed(const EngineVcpu *v, const X86Cpu *c)
 {
     return v->left >= v->until && !atomic_load_explicit(&c->vcpu.requests, memory_order_relaxed)
-        && !c->vcpu.halted && !c->sti_shadow && !(c->mode & MODE_TF);
+        && !c->vcpu.halted && !x86_insn_alone(c);
 }
 
 #endif

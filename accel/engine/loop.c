@@ -1,8 +1,6 @@
 /*
  * accel/engine/loop.c - what comes between two blocks: requests, budgets, breakpoints, single steps,
  * exceptions; and following the memory map.
- *
- * Not modelled: breakpoints of DR0..3.
  */
 #include "engine.h"
 
@@ -97,21 +95,9 @@ static void account_fault(EngineVcpu *v, X86Cpu *c)
 {
     if (c->cur) {
         engine_account(v, c);
+        c->insn_count -= c->debug.alone;        /* given up: it comes again */
     } else if (v->left) {
         v->left--;
-    }
-}
-
-/* One instruction has been executed with RFLAGS.TF set at its start (volume 3A, 17.3.1.4).  Loading
- * SS puts it off (6.8.3); a software interrupt clears TF and takes no step. */
-static void single_step(X86Cpu *c, const Block *b)
-{
-    unsigned op = b->insns[0].row ? b->insns[0].row->op : OP_COUNT;
-    bool soft_int = (op == OP_INT || op == OP_INT3 || op == OP_INTO) && !(c->rflags & FL_TF);
-
-    if (!soft_int && !(c->sti_shadow && op != OP_STI)) {
-        c->exc.dr6 |= 1 << 14;
-        x86_raise_trap(c, EXC_DB, false);
     }
 }
 
@@ -133,6 +119,9 @@ static RunExit run_blocks(EngineVcpu *v, X86Cpu *c)
 
     x86_mmu_sync(c);
     for (;;) {
+        if (x86_debug_due(c)) {
+            return RUN_DEBUG;
+        }
         if (v->left == 0) {
             return RUN_BUDGET;
         }
@@ -161,19 +150,28 @@ static RunExit run_blocks(EngineVcpu *v, X86Cpu *c)
             }
             v->stopped_at = ~0ull;
         }
-        bool logging = log_on(LOG_EXEC | LOG_CPU);
-        uint32_t key = c->mode | v->key_bits | (logging || v->engine->breakpoints->len ? KEY_PLAIN : 0)
-            | (c->sti_shadow || v->left < BLOCK_INSNS ? KEY_SINGLE : 0);
+        bool logging = log_on(LOG_EXEC | LOG_CPU), alone = x86_insn_alone(c), tf = c->mode & MODE_TF;
+        if (c->debug.code) {
+            x86_insn_check(c, linear);
+        }
+        uint32_t key = c->mode | v->key_bits
+            | (logging || v->engine->breakpoints->len || c->debug.code ? KEY_PLAIN : 0)
+            | (alone || v->left < BLOCK_INSNS ? KEY_SINGLE : 0);
         Block *b = engine_find(v, c, linear, key);
-        c->sti_shadow = false;
+        if (b->count > 1 && c->debug.code && x86_code_breakpoint_within(c, linear + 1, b->bytes - 1)) {
+            key |= KEY_SINGLE;
+            b = engine_find(v, c, linear, key);
+        }
+        const X86Insn *first = b->insns;
+        x86_insn_begin(c);
         if (logging) {
             log_entry(c, b);
         }
         /* A while only, so that logging and the like are noticed */
         v->until = v->left > UNDISTURBED ? v->left - UNDISTURBED : BLOCK_INSNS;
-        v->engine->code->run(v, c, b, key & (MODE_TF | KEY_PLAIN | KEY_SINGLE));
-        if (key & MODE_TF) {
-            single_step(c, b);
+        v->engine->code->run(v, c, b, key & (KEY_PLAIN | KEY_SINGLE));
+        if (alone) {
+            x86_insn_done(c, first, tf);
         }
     }
 }
@@ -185,6 +183,7 @@ RunExit engine_run(Accel *a, Vcpu *vcpu, uint64_t max_insns, GError **errp)
 
     v->left = max_insns;
     c->cur = NULL;
+    c->debug.stop = false;
     c->unwind = &v->unwind;
     if (setjmp(v->unwind)) {
         account_fault(v, c);

@@ -124,6 +124,9 @@ bool x86_write_cr4(X86Cpu *c, uint64_t value)
     }
     c->cr4 = value;
     x86_mode_changed(c);
+    if (changed & CR4_DE) {
+        x86_debug_changed(c);
+    }
     if (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP | CR4_SMAP | CR4_PCIDE | CR4_PKE)) {
         x86_tlb_flush(c, true);
     }

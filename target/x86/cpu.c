@@ -113,15 +113,18 @@ static void reset_core(X86Cpu *c)
     c->ldt = (X86Segment){ .limit = 0xffff, .ar = AR_P | SYS_LDT };
     c->tr = (X86Segment){ .limit = 0xffff, .ar = AR_P | SYS_TSS32_BUSY };
     memset(c->dr, 0, sizeof(c->dr));
-    c->dr[6] = 0xffff0ff0;
-    c->dr[7] = 0x400;
-    c->sti_shadow = c->nmi_blocked = false;
+    c->dr[6] = DR6_FIXED;
+    c->dr[7] = DR7_FIXED;
+    c->debug.pending = 0;
+    c->debug.alone = c->debug.stop = false;
+    c->sti_shadow = c->ss_shadow = c->nmi_blocked = false;
     memset(&c->exc, 0, sizeof(c->exc));
     c->exc.vector = c->exc.delivering = -1;
     c->cur = NULL;
     /* 8.4.2: the boot processor starts; the others wait for SIPI. */
     c->wait_sipi = c->vcpu.halted = c->vcpu.index != 0;
     x86_mode_changed(c);
+    x86_debug_changed(c);
     x86_tlb_flush(c, true);
 }
 

@@ -14,7 +14,7 @@ static uint32_t idt_error(unsigned vector)
 static void entered(X86Cpu *c, uint32_t clear)
 {
     x86_set_rflags(c, x86_rflags(c) & ~clear);
-    c->sti_shadow = false;
+    c->sti_shadow = c->ss_shadow = false;
     c->vcpu.halted = false;
 }
 
@@ -51,14 +51,11 @@ static void through_task_gate(X86Cpu *c, const Event *e, uint16_t selector)
 
     task_find(c, selector, &d, EXC_GP, false);
     bool is32 = d.ar & 8;
-    bool trap = task_switch(c, selector, &d, TASK_INT, e->flags);
+    task_switch(c, selector, &d, TASK_INT, e->flags);
     if (e->has_error) {
         frame_init(&f, c);
         frame_push(&f, e->error, is32 ? 4 : 2);
         frame_commit_sp(&f);
-    }
-    if (trap) {
-        task_trap(c);
     }
 }
 

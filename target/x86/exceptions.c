@@ -2,7 +2,7 @@
  * Exceptions from the moment an instruction raises one until its handler's first instruction, and
  * the requests that other parts of the machine make of the processor (SDM volume 3A, chapter 6).
  *
- * Not modelled: machine checks, SMI (no SMM), breakpoint matching of DR0..DR3.
+ * Not modelled: machine checks, SMI (no SMM).
  */
 #include "target/x86/exec.h"
 
@@ -19,7 +19,6 @@ enum { DELIVERING_INTERRUPT = 256 };
 
 static G_NORETURN void unwind(X86Cpu *c)
 {
-    c->cur = NULL;
     longjmp(*c->unwind, 1);
 }
 
@@ -36,10 +35,18 @@ static void rewind_rip(X86Cpu *c)
 static G_NORETURN void raise_fault(X86Cpu *c, unsigned vector, bool has_error, uint32_t error)
 {
     rewind_rip(c);
+    c->debug.pending = 0;               /* what the instruction had hit is hit again */
+    c->debug.alone = c->debug.stop = false;
     c->exc.vector = vector;
     c->exc.has_error = has_error;
     c->exc.error = error;
     c->exc.software = c->exc.soft_int = false;
+    unwind(c);
+}
+
+void x86_restart(X86Cpu *c)
+{
+    rewind_rip(c);
     unwind(c);
 }
 
@@ -64,6 +71,7 @@ void x86_raise_pf(X86Cpu *c, uint64_t linear, uint32_t error)
 
 void x86_raise_trap(X86Cpu *c, unsigned vector, bool soft_int)
 {
+    c->debug.alone = false;
     if (soft_int) {
         x86_software_interrupt(c, vector, false);
         c->exc.vector = -1;
@@ -110,9 +118,9 @@ static int combine(int first, int second)
 
 /* Faults push RF set, so that their instruction is not stopped by its breakpoint again; instruction
  * breakpoints themselves do not, general detect (DR6.BD) does (17.3.1.1). */
-static bool pushes_rf(const X86Cpu *c, int vector, uint64_t dr6)
+static bool pushes_rf(const X86Cpu *c, int vector, uint32_t dr6)
 {
-    return !c->exc.software && vector != EXC_DF && (vector != EXC_DB || (dr6 & 0x2000));
+    return !c->exc.software && vector != EXC_DF && (vector != EXC_DB || (dr6 & DR6_BD));
 }
 
 static void log_event(X86Cpu *c, const char *what, int vector, bool has_error, uint32_t error)
@@ -155,8 +163,8 @@ bool x86_deliver(X86Cpu *c)
     }
     bool rf = pushes_rf(c, vector, c->exc.dr6);
     if (vector == EXC_DB) {
-        c->dr[6] |= c->exc.dr6;
-        c->dr[7] &= ~0x2000ull;                 /* GD (17.2.4) */
+        c->dr[6] = (c->dr[6] & ~(uint64_t)DR6_B) | c->exc.dr6;
+        c->dr[7] &= ~(uint64_t)DR7_GD;          /* 17.2.4 */
         c->exc.dr6 = 0;
     }
     log_event(c, "exception", vector, c->exc.has_error, c->exc.error);
@@ -175,14 +183,14 @@ bool x86_deliver(X86Cpu *c)
 static void deliver_benign(X86Cpu *c, unsigned vector, const char *what)
 {
     log_event(c, what, vector, false, 0);
-    /* RF belongs to one instruction, and that has been executed (17.3.1.1). */
-    Event e = { .vector = vector, .flags = x86_rflags(c) & ~FL_RF };
+    /* RF is set between two iterations of a REP instruction, and behind an IRET that set it (17.3.1.1). */
+    Event e = { .vector = vector, .flags = x86_rflags(c) };
     c->cur = NULL;
     c->exc.vector = -1;
     c->exc.delivering = DELIVERING_INTERRUPT;
     c->exc.ext = true;
     c->vcpu.halted = false;
-    c->sti_shadow = false;
+    c->sti_shadow = c->ss_shadow = false;
     event_deliver(c, &e);
     c->exc.delivering = -1;
 }

@@ -52,9 +52,7 @@ static void to_previous_task(X86Cpu *c)
     uint16_t selector = x86_ld_sys(c, c->tr.base, 2);
 
     task_find(c, selector, &d, EXC_TS, true);
-    if (task_switch(c, selector, &d, TASK_IRET, x86_rflags(c) & ~FL_NT)) {
-        task_trap(c);
-    }
+    task_switch(c, selector, &d, TASK_IRET, x86_rflags(c) & ~FL_NT);
 }
 
 static void to_vm86(X86Cpu *c, Frame *f, uint64_t rip, uint16_t cs, uint32_t flags)

@@ -72,9 +72,13 @@ void mmu_fill_ram(X86Cpu *c, uint64_t linear, const PageWalk *w, TlbKind kind, u
     TlbContext *now = c->mmu->now;
     unsigned slot = linear >> PAGE_BITS & (X86_TLB_SIZE - 1);
     X86TlbEntry *e = &now->table[kind][slot];
+    unsigned watched = c->debug.data ? x86_watch_page(c, linear & X86_PAGE_MASK) : 0;
 
+    if (watched & X86_WATCH_READ) {
+        return;                                         /* all accesses go the slow way, and are seen */
+    }
     e->read = linear & X86_PAGE_MASK;
-    e->write = writable && w->can_write ? e->read : X86_TLB_NONE;
+    e->write = writable && w->can_write && !watched ? e->read : X86_TLB_NONE;
     e->addend = (uintptr_t)host - linear;
     e->page = page_bits(c, w);
     note_large(c->mmu, linear, w->shift);

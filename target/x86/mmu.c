@@ -2,8 +2,6 @@
  * target/x86/mmu.c - memory as instructions see it: what lies behind a miss in the software TLB.
  *
  * Follows the Intel SDM, volume 3A, chapters 4.6 (rights), 5.3 (limits) and 6.15 (#AC).
- *
- * Not modelled: data breakpoints of DR0..3.
  */
 #include "mmu.h"
 
@@ -171,8 +169,11 @@ static void write_target(X86Cpu *c, const Target *t, const void *buf, unsigned l
 static void read_bytes(X86Cpu *c, uint64_t linear, void *buf, unsigned len, TlbKind kind)
 {
     unsigned first = crosses_page(linear, len) ? PAGE_SIZE - (linear & ~X86_PAGE_MASK) : len;
-    Target a = find_target(c, linear, ACCESS_READ, kind);
 
+    if (c->debug.data) {
+        x86_watch_access(c, linear, len, false);
+    }
+    Target a = find_target(c, linear, ACCESS_READ, kind);
     if (first == len) {
         read_target(c, &a, buf, len);
         return;
@@ -185,8 +186,11 @@ static void read_bytes(X86Cpu *c, uint64_t linear, void *buf, unsigned len, TlbK
 static void write_bytes(X86Cpu *c, uint64_t linear, const void *buf, unsigned len, TlbKind kind)
 {
     unsigned first = crosses_page(linear, len) ? PAGE_SIZE - (linear & ~X86_PAGE_MASK) : len;
-    Target a = find_target(c, linear, ACCESS_WRITE, kind);
 
+    if (c->debug.data) {
+        x86_watch_access(c, linear, len, true);
+    }
+    Target a = find_target(c, linear, ACCESS_WRITE, kind);
     if (first == len) {
         write_target(c, &a, buf, len);
         return;
@@ -285,6 +289,9 @@ void x86_probe_read(X86Cpu *c, uint64_t linear)
 void x86_probe_write(X86Cpu *c, uint64_t linear, unsigned len)
 {
     check_address(c, linear, 1, X86_DS);
+    if (c->debug.data) {
+        x86_watch_probe(c, linear, len);
+    }
     find_target(c, linear, ACCESS_WRITE, mmu_privilege(c));
     if (crosses_page(linear, len)) {
         find_target(c, next_page(c, linear), ACCESS_WRITE, mmu_privilege(c));
@@ -304,6 +311,10 @@ void *x86_rmw(X86Cpu *c, uint64_t linear, unsigned size)
     if (crosses_page(linear, size)) {
         x86_probe_write(c, linear, size);               /* its faults are those of a write */
         return NULL;
+    }
+    if (c->debug.data) {
+        x86_watch_access(c, linear, size, false);
+        x86_watch_access(c, linear, size, true);
     }
     Target t = find_target(c, linear, ACCESS_WRITE, mmu_privilege(c));
     if (t.host && t.code && c->mmu->stored) {

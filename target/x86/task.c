@@ -162,7 +162,7 @@ static void load_segments(X86Cpu *c, const TaskImage *t)
     }
 }
 
-bool task_switch(X86Cpu *c, uint16_t selector, const X86Desc *d, TaskSwitch how, uint32_t flags)
+void task_switch(X86Cpu *c, uint16_t selector, const X86Desc *d, TaskSwitch how, uint32_t flags)
 {
     TaskImage t;
     X86Desc old;
@@ -190,8 +190,9 @@ bool task_switch(X86Cpu *c, uint16_t selector, const X86Desc *d, TaskSwitch how,
     c->cur = NULL;
     c->tr = (X86Segment){ .selector = selector, .base = d->base, .limit = d->limit, .ar = d->ar | 2 };
     c->cr0 |= CR0_TS;
-    c->dr[7] &= ~0x155ull;                                      /* 17.2.4: the local enables */
-    c->sti_shadow = false;
+    c->dr[7] &= ~(uint64_t)DR7_LOCAL;                           /* 17.2.4 */
+    x86_debug_changed(c);
+    c->sti_shadow = c->ss_shadow = false;
     c->vcpu.halted = false;
     for (unsigned i = 0; i < 8; i++) {
         c->regs[i] = t.regs[i];
@@ -212,11 +213,7 @@ bool task_switch(X86Cpu *c, uint16_t selector, const X86Desc *d, TaskSwitch how,
         x86_raise_error(c, EXC_GP, 0);
     }
     c->cur = cur;
-    return t.trap;
-}
-
-void task_trap(X86Cpu *c)
-{
-    c->exc.dr6 |= 0x8000;               /* DR6.BT (17.3.1.5) */
-    x86_raise_trap(c, EXC_DB, false);
+    if (t.trap) {
+        x86_trap_pending(c, DR6_BT);                            /* 17.3.1.5 */
+    }
 }

@@ -290,9 +290,7 @@ static bool through_system_descriptor(X86Cpu *c, const X86Desc *d, uint16_t sele
         selector = d->lo >> 16;
         task_find(c, selector, &tss, EXC_GP, false);
     }
-    if (task_switch(c, selector, &tss, call ? TASK_CALL : TASK_JMP, x86_rflags(c))) {
-        task_trap(c);
-    }
+    task_switch(c, selector, &tss, call ? TASK_CALL : TASK_JMP, x86_rflags(c));
     return true;
 }
 

@@ -50,10 +50,8 @@ void return_drop_segments(X86Cpu *c);
 typedef enum TaskSwitch { TASK_JMP, TASK_CALL, TASK_INT, TASK_IRET } TaskSwitch;
 /* The TSS descriptor that a selector (of a JMP, CALL or task gate) must name; raises `vector`. */
 void task_find(X86Cpu *c, uint16_t selector, X86Desc *d, unsigned vector, bool busy);
-/* flags: what the old TSS keeps.  True: the new TSS's T flag asks for a debug trap, which the caller
- * raises with task_trap() when it has done all else. */
-bool task_switch(X86Cpu *c, uint16_t selector, const X86Desc *d, TaskSwitch how, uint32_t flags);
-G_NORETURN void task_trap(X86Cpu *c);
+/* flags: what the old TSS keeps. */
+void task_switch(X86Cpu *c, uint16_t selector, const X86Desc *d, TaskSwitch how, uint32_t flags);
 
 /* target/x86/deliver.c: through the IVT or IDT.  `flags` is the image to push. */
 typedef struct Event {

@@ -74,6 +74,32 @@ enum { MODE_CODE16 = 0, MODE_CODE32 = 1, MODE_CODE64 = 2, MODE_CODE = 3, MODE_SS
        MODE_PG = 1 << 8, MODE_TF = 1 << 9, MODE_FPU_OFF = 1 << 10 /* CR0.EM or TS */,
        MODE_SSE_ON = 1 << 11 /* CR4.OSFXSR, no EM */, MODE_IOPL = 3 << 12 };
 
+/* DR6 (volume 3B 17.2.3): breakpoints 0..3 in its low bits, and why else.  The fixed bits read as 1. */
+enum { DR6_B = 0xf, DR6_BD = 1 << 13, DR6_BS = 1 << 14, DR6_BT = 1 << 15 };
+#define DR6_FIXED 0xffff0ff0u
+enum { DR7_LOCAL = 0x155, DR7_FIXED = 1 << 10, DR7_GD = 1 << 13 };
+
+/* Bytes that somebody wants to know about.  The debugger's own; those of DR0..3 are the guest's. */
+typedef struct X86Watch {
+    uint64_t linear;
+    uint32_t len;
+    bool read, write;
+} X86Watch;
+
+enum { X86_WATCHES = 64 };
+
+/* Breakpoints in force: target/x86/debug.c keeps it. */
+typedef struct X86Debug {
+    X86Watch list[X86_WATCHES];         /* x86_watch_set() */
+    unsigned n;
+    uint8_t code, ports;                /* DR0..3 that are enabled for execution, for ports */
+    bool data;                          /* some access may hit something */
+    bool alone;                         /* the next instruction hits something: execute it alone */
+    uint32_t pending;                   /* DR6 bits of a trap behind the instruction */
+    bool stop, hit_write;               /* the debugger's list was hit: run() returns RUN_DEBUG */
+    X86Watch hit;                       /* which of it, and whether by a store */
+} X86Debug;
+
 typedef struct X86Insn X86Insn;
 typedef struct X86Mmu X86Mmu;
 typedef struct X86Model X86Model;
@@ -100,6 +126,7 @@ typedef struct X86Cpu {
     X86Fpu fpu;
     /* Between two instructions */
     bool sti_shadow;                    /* interrupts wait for one instruction (STI, MOV SS) */
+    bool ss_shadow;                     /* debug exceptions do, too (MOV SS, POP SS) */
     bool nmi_blocked;                   /* until IRET */
     bool wait_sipi;                     /* after INIT: nothing but INIT and SIPI is heard (8.4.2) */
     uint8_t cpl;
@@ -109,9 +136,10 @@ typedef struct X86Cpu {
         uint32_t error;
         bool has_error, software, soft_int /* INT n, INT3, INTO, INT1 */, ext;
         uint64_t cr2;
-        uint64_t dr6;
+        uint32_t dr6;                   /* of a #DB */
         int delivering;                 /* vector being delivered when another fault came; -1 */
     } exc;
+    X86Debug debug;
     const X86Insn *cur;                 /* the instruction in execution; NULL between two */
     jmp_buf *unwind;                    /* where x86_raise() goes */
     X86Mmu *mmu;                        /* TLB: belongs to target/x86/mmu.c, as the next two do */

@@ -23,6 +23,8 @@ G_NORETURN void x86_raise_error(X86Cpu *c, unsigned vector, uint32_t error);
 G_NORETURN void x86_raise_pf(X86Cpu *c, uint64_t linear, uint32_t error);
 /* Traps and INT n: RIP stays behind the instruction. */
 G_NORETURN void x86_raise_trap(X86Cpu *c, unsigned vector, bool soft_int);
+/* The instruction is given up, and nothing raised: the run loop comes to it again. */
+G_NORETURN void x86_restart(X86Cpu *c);
 /* Take c->exc, or an external interrupt; false: shutdown (triple fault). */
 bool x86_deliver(X86Cpu *c);
 bool x86_deliver_interrupt(X86Cpu *c, unsigned vector);
@@ -79,6 +81,35 @@ typedef void X86ExecFn(X86Cpu *c, const X86Insn *in);
  * x86_exec_stop, which does nothing but return; len 0. */
 X86ExecFn *x86_bind(const X86Cpu *c, const X86Insn *in);
 void x86_exec_stop(X86Cpu *c, const X86Insn *in);
+
+/* ---- breakpoints (target/x86/debug.c) ----
+ * The debugger's watchpoints.  A hit makes run() return RUN_DEBUG behind the instruction, and
+ * c->debug.stop says that it was one, c->debug.hit which; whoever runs on clears `stop`.  While paused,
+ * or on the vCPU's thread.  False: more than X86_WATCHES. */
+bool x86_watch_set(X86Cpu *c, const X86Watch *list, unsigned n);
+void x86_debug_changed(X86Cpu *c);      /* after DR0..3, DR7 or CR4.DE changed */
+/* DR6.B0..3 of the instruction breakpoints at an address; is there one in [linear, linear + len)? */
+unsigned x86_code_breakpoint(const X86Cpu *c, uint64_t linear);
+bool x86_code_breakpoint_within(const X86Cpu *c, uint64_t linear, unsigned len);
+/* For run loops.  Blocks just run while x86_insn_alone() and c->debug.code are false.  Else, before each
+ * instruction: x86_debug_due() (true: return RUN_DEBUG; may raise #DB), before interrupts are looked at;
+ * x86_insn_check() when c->debug.code (may raise #DB), before the instruction is fetched;
+ * x86_insn_begin(); then this one alone; then x86_insn_done(), tf: RFLAGS.TF was set at its begin. */
+static inline bool x86_insn_alone(const X86Cpu *c)
+{
+    return c->sti_shadow || (c->rflags & FL_RF) || (c->mode & MODE_TF) || c->debug.alone;
+}
+void x86_insn_check(X86Cpu *c, uint64_t linear);
+void x86_insn_begin(X86Cpu *c);
+void x86_insn_done(X86Cpu *c, const X86Insn *in, bool tf);
+bool x86_debug_due(X86Cpu *c);
+void x86_trap_pending(X86Cpu *c, uint32_t dr6);         /* a #DB behind this instruction, with these bits */
+/* For the MMU and ports: an access is about to be made.  These may not return (x86_restart()). */
+enum { X86_WATCH_READ = 1, X86_WATCH_WRITE = 2 };
+unsigned x86_watch_page(const X86Cpu *c, uint64_t page);        /* what is watched in it */
+void x86_watch_access(X86Cpu *c, uint64_t linear, unsigned len, bool write);
+void x86_watch_probe(X86Cpu *c, uint64_t linear, unsigned len); /* a store will come */
+void x86_watch_port(X86Cpu *c, uint16_t port, unsigned size);
 
 /* ---- ports (target/x86/exec/io.c): rights are checked by the caller ---- */
 uint32_t x86_in(X86Cpu *c, uint16_t port, unsigned size);

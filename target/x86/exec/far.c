@@ -13,7 +13,7 @@ static void load_segment(X86Cpu *c, unsigned seg, uint16_t selector)
 {
     x86_seg_load(c, seg, selector);
     if (seg == X86_SS) {
-        c->sti_shadow = true;
+        c->sti_shadow = c->ss_shadow = true;
     }
 }
 
@@ -112,7 +112,7 @@ void exec_lds(X86Cpu *c, const X86Insn *in)
 void exec_lss(X86Cpu *c, const X86Insn *in)
 {
     load_pointer(c, in, X86_SS);
-    c->sti_shadow = false;              /* it loads SP too: nothing to protect */
+    c->sti_shadow = c->ss_shadow = false;       /* it loads SP too: nothing to protect */
 }
 
 void exec_lfs(X86Cpu *c, const X86Insn *in)

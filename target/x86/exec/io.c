@@ -42,6 +42,15 @@ static unsigned io_size(const X86Insn *in)
     return !(in->opcode & 1) ? 1 : in->opsize == 16 ? 2 : 4;
 }
 
+/* May the program use the ports, and does somebody wait for it? */
+static void check_ports(X86Cpu *c, uint16_t port, unsigned size)
+{
+    check_port(c, port, size);
+    if (c->debug.ports) {
+        x86_watch_port(c, port, size);
+    }
+}
+
 static uint16_t io_port(const X86Cpu *c, const X86Insn *in)
 {
     return in->opcode & 8 ? (uint16_t)c->regs[X86_RDX] : (uint8_t)in->imm;
@@ -52,7 +61,7 @@ void exec_in(X86Cpu *c, const X86Insn *in)
     unsigned size = io_size(in);
     uint16_t port = io_port(c, in);
 
-    check_port(c, port, size);
+    check_ports(c, port, size);
     uint32_t v = x86_in(c, port, size);
     if (size == 1) {
         *x86_byte(c, 0) = (uint8_t)v;
@@ -66,7 +75,7 @@ void exec_out(X86Cpu *c, const X86Insn *in)
     unsigned size = io_size(in);
     uint16_t port = io_port(c, in);
 
-    check_port(c, port, size);
+    check_ports(c, port, size);
     x86_out(c, port, (uint32_t)c->regs[X86_RAX], size);
 }
 
@@ -80,7 +89,8 @@ typedef struct Step {
     int64_t delta;
 } Step;
 
-/* 0 left to do: false.  Several elements only upwards and where no limit or page ends. */
+/* 0 left to do: false.  Several elements only upwards and where no limit or page ends,
+ * and when nobody steps or waits. */
 static bool step_begin(X86Cpu *c, const X86Insn *in, Step *s, unsigned index, unsigned seg, bool write)
 {
     s->size = io_size(in);
@@ -96,7 +106,7 @@ static bool step_begin(X86Cpu *c, const X86Insn *in, Step *s, unsigned index, un
         uint64_t hi = write ? c->seg[seg].write_hi : c->seg[seg].read_hi;
         n = MIN(n, (MIN(hi, s->mask) - off + 1) / s->size);
     }
-    s->n = s->delta < 0 || n == 0 ? 1 : (unsigned)MIN(n, count);
+    s->n = s->delta < 0 || n == 0 || c->debug.alone || (c->mode & MODE_TF) ? 1 : (unsigned)MIN(n, count);
     return true;
 }
 
@@ -112,6 +122,7 @@ static void step_end(X86Cpu *c, const X86Insn *in, const Step *s, unsigned index
         put_sized(&c->regs[X86_RCX], in->addrsize, left);
         if (left) {
             c->regs[X86_RIP] -= in->len;
+            c->rflags |= FL_RF;         /* as it is between two iterations (volume 3B, 17.3.1.1) */
         }
     }
 }
@@ -122,7 +133,7 @@ void exec_ins(X86Cpu *c, const X86Insn *in)
     uint8_t buf[IO_CHUNK];
     uint16_t port = (uint16_t)c->regs[X86_RDX];
 
-    check_port(c, port, io_size(in));
+    check_ports(c, port, io_size(in));
     if (!step_begin(c, in, &s, X86_RDI, X86_ES, true)) {
         return;
     }
@@ -143,7 +154,7 @@ void exec_outs(X86Cpu *c, const X86Insn *in)
     uint8_t buf[IO_CHUNK];
     uint16_t port = (uint16_t)c->regs[X86_RDX];
 
-    check_port(c, port, io_size(in));
+    check_ports(c, port, io_size(in));
     if (!step_begin(c, in, &s, X86_RSI, in->segment, false)) {
         return;
     }

@@ -154,8 +154,8 @@ typedef uint64_t RunFn(X86Cpu *c, const X86Insn *in, unsigned size, uint64_t n);
 static void string(X86Cpu *c, const X86Insn *in, X86ExecFn *const element[4], RunFn *run)
 {
     unsigned width = x86_width(in);
-    /* Single steps are of one element (volume 3A, 17.3.1.4). */
-    uint64_t budget = c->mode & MODE_TF ? 1 : BUDGET;
+    /* Single steps are of one element (volume 3B, 17.3.1.4), and so is what hits a breakpoint. */
+    uint64_t budget = (c->mode & MODE_TF) || c->debug.alone ? 1 : BUDGET;
     bool compares = in->row->words & IN_REPZ;
 
     if (!in->rep) {
@@ -166,6 +166,7 @@ static void string(X86Cpu *c, const X86Insn *in, X86ExecFn *const element[4], Ru
     for (uint64_t n; (n = c->regs[X86_RCX] & address_mask(in)) != 0; ) {
         if (budget == 0) {
             c->regs[X86_RIP] -= in->len;
+            c->rflags |= FL_RF;                 /* as it is between two iterations (17.3.1.1) */
             return;
         }
         uint64_t done = run && !(c->rflags & FL_DF) ? run(c, in, 1 << width, MIN(n, budget)) : 0;

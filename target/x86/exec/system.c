@@ -81,8 +81,6 @@ void exec_mov_to_cr(X86Cpu *c, const X86Insn *in)
 
 /* ---- debug registers (volume 3B 17.2) ---- */
 
-enum { DR6_BD = 1 << 13, DR7_GD = 1 << 13 };
-#define DR6_FIXED 0xffff0ff0u       /* reserved bits that read as 1 */
 #define DR6_WRITABLE 0x0000e00fu
 #define DR7_WRITABLE 0xffff2bffu    /* the rest is 0, but bit 10 */
 
@@ -94,7 +92,7 @@ static unsigned debug_register(X86Cpu *c, const X86Insn *in)
     require_ud(c, n < 8 && !((n == 4 || n == 5) && (c->cr4 & CR4_DE)));
     require_row(c, in);
     if (c->dr[7] & DR7_GD) {
-        c->exc.dr6 |= DR6_BD;
+        c->exc.dr6 = DR6_BD;
         x86_raise(c, EXC_DB);
     }
     return n == 4 || n == 5 ? n + 2 : n;
@@ -114,11 +112,10 @@ void exec_mov_to_dr(X86Cpu *c, const X86Insn *in)
 
     if (n >= 6) {
         require_gp(c, v >> 32 == 0);
-        v = n == 6 ? (v & DR6_WRITABLE) | DR6_FIXED : (v & DR7_WRITABLE) | 0x400;
-    } else {
-        require_gp(c, x86_canonical(c, v));
+        v = n == 6 ? (v & DR6_WRITABLE) | DR6_FIXED : (v & DR7_WRITABLE) | DR7_FIXED;
     }
-    c->dr[n] = v;
+    c->dr[n] = v;                   /* any address: one that is not canonical just never matches (17.2.6) */
+    x86_debug_changed(c);
 }
 
 /* ---- MSRs, counters, identification ---- */
