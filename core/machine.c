@@ -150,3 +150,43 @@ void *machine_service(Machine *m, const char *service)
 {
     return g_hash_table_lookup(m->services, service);
 }
+
+/* ---- topology ---- */
+
+CpuTopology machine_topology(const Machine *m)
+{
+    CpuTopology t = m->topology;
+
+    if (!t.cores) {
+        return (CpuTopology){ 1, 1, MAX(m->vcpus->len, 1u), 1 };
+    }
+    return t;
+}
+
+unsigned machine_id_bits(unsigned n)
+{
+    unsigned bits = 0;
+
+    while (1u << bits < n) {
+        bits++;
+    }
+    return bits;
+}
+
+uint32_t machine_apic_id(const Machine *m, unsigned index)
+{
+    const CpuTopology *t = &m->topology;
+
+    if (!t->cores) {
+        return index;
+    }
+    const unsigned levels[] = { t->threads, t->cores, t->dies };
+    uint32_t id = 0;
+    unsigned shift = 0;
+    for (unsigned i = 0; i < G_N_ELEMENTS(levels); i++) {
+        id |= (uint32_t)(index % levels[i]) << shift;
+        index /= levels[i];
+        shift += machine_id_bits(levels[i]);
+    }
+    return id | index << shift;
+}

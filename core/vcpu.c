@@ -26,6 +26,8 @@ void vcpu_set_current(Vcpu *c)
 void vcpu_init(Vcpu *c, Machine *m, unsigned index)
 {
     c->index = index;
+    c->apic_id = machine_apic_id(m, index);
+    c->tsc_khz = VCPU_TSC_KHZ;
     c->machine = m;
     c->mem = m->mem;
     c->io = m->io;
@@ -124,5 +126,5 @@ void vcpu_set_a20(Vcpu *c, bool on)
 
 uint64_t vcpu_tsc(const Vcpu *c)
 {
-    return muldiv64(clock_now(c->machine->clock), VCPU_TSC_KHZ, 1000000) + c->tsc_offset;
+    return muldiv64(clock_now(c->machine->clock), c->tsc_khz, 1000000) + c->tsc_offset;
 }

@@ -106,6 +106,7 @@ static bool open_drives(System *s, GError **errp)
 
 static bool make_vcpus(System *s, GError **errp)
 {
+    s->m->topology = s->cfg->topology;
     for (unsigned i = 0; i < s->cfg->cpus; i++) {
         X86Cpu *c = x86_cpu_new(s->m, i, s->cfg->cpu, errp);
         if (!c) {

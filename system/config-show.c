@@ -102,7 +102,8 @@ static void command_line(const Config *c, GPtrArray *words)
         text(words, "-accel", g_ptr_array_index(c->accels, i));
     }
     text(words, "-cpu", c->cpu);
-    add(words, "-smp", "%u", c->cpus);
+    add(words, "-smp", "%u,sockets=%u,dies=%u,cores=%u,threads=%u", c->cpus, c->topology.sockets, c->topology.dies,
+        c->topology.cores, c->topology.threads);
     add(words, "-m", "%" G_GUINT64_FORMAT "M", c->ram >> 20);
     text(words, "-vga", c->vga);
     text(words, "-display", c->display);

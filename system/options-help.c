@@ -6,7 +6,7 @@
 #include "accel/accel.h"
 #include "core/device.h"
 #include "hw/pc.h"
-#include "target/x86/cpu.h"
+#include "target/x86/model.h"
 #include "ui/ui.h"
 #include "util/log.h"
 
@@ -43,7 +43,26 @@ void values_machine(GString *out)
 
 void values_cpu(GString *out)
 {
-    x86_cpu_help(out);
+    g_autoptr(GArray) givers = g_array_new(false, true, sizeof(X86CpuGiver));
+    g_autoptr(GPtrArray) owned = g_ptr_array_new_with_free_func(g_free);
+
+    for (const AccelOps *const *a = accel_list; *a; a++) {
+        X86CpuGiver g = { .name = (*a)->name };
+        if ((*a)->features) {
+            uint32_t *words = g_new0(uint32_t, CPUID_WORDS);
+            g_autoptr(GError) err = NULL;
+            g_ptr_array_add(owned, words);
+            if ((*a)->features(words, &err)) {
+                g.words = words;
+            } else {
+                char *why = g_strdup(err->message);
+                g_ptr_array_add(owned, why);
+                g.why_not = why;
+            }
+        }
+        g_array_append_val(givers, g);
+    }
+    x86_cpu_help(out, (const X86CpuGiver *)(void *)givers->data, givers->len);
 }
 
 void values_display(GString *out)

@@ -87,27 +87,46 @@ bool take_memory(Config *c, const OptionUse *use, GError **errp)
     return true;
 }
 
-/* The guest sees one package of cores with one thread each (target/x86/cpuid.c): another arrangement
- * cannot be had, and is not ignored. */
+/* What is not given is 1, or what it takes to come to cpus: cores first, then sockets, then threads. */
+static bool fill_topology(const KeyVals *k, unsigned cpus, CpuTopology *t, GError **errp)
+{
+    const struct { const char *key; unsigned *value; } fill[] = {
+        { "cores", &t->cores }, { "sockets", &t->sockets }, { "threads", &t->threads },
+    };
+    unsigned product = t->sockets * t->dies * t->cores * t->threads;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(fill) && product != cpus; i++) {
+        if (!keyvals_num(k, fill[i].key, 0) && cpus % product == 0) {
+            *fill[i].value = cpus / product;
+            product = cpus;
+        }
+    }
+    if (product != cpus) {
+        error_set(errp, "%u socket%s of %u die%s of %u core%s of %u thread%s cannot be %u processors: make cpus %u, or "
+                  "leave one of them out", t->sockets, t->sockets > 1 ? "s" : "", t->dies, t->dies > 1 ? "s" : "",
+                  t->cores, t->cores > 1 ? "s" : "", t->threads, t->threads > 1 ? "s" : "", cpus, product);
+        return false;
+    }
+    return true;
+}
+
 bool take_smp(Config *c, const OptionUse *use, GError **errp)
 {
     const KeyVals *k = use->keys;
-    unsigned cpus = keyvals_num(k, "cpus", keyvals_num(k, "cores", keyvals_num(k, "maxcpus", 1)));
-    const struct { const char *key, *why; unsigned must; } fixed[] = {
-        { "cores", "all processors are cores of one package", cpus },
-        { "sockets", "all processors are cores of one package", 1 },
-        { "threads", "a core is one processor", 1 },
-        { "maxcpus", "processors cannot be added while the machine runs", cpus },
-    };
+    CpuTopology t = { keyvals_num(k, "sockets", 1), keyvals_num(k, "dies", 1), keyvals_num(k, "cores", 1),
+                      keyvals_num(k, "threads", 1) };
+    unsigned product = t.sockets * t.dies * t.cores * t.threads;
+    unsigned cpus = keyvals_num(k, "cpus", keyvals_num(k, "maxcpus", product));
 
-    for (unsigned i = 0; i < G_N_ELEMENTS(fixed); i++) {
-        if (keyvals_num(k, fixed[i].key, fixed[i].must) != fixed[i].must) {
-            error_set(errp, "%s must be %u%s: %s", fixed[i].key, fixed[i].must, fixed[i].must == cpus && cpus > 1 ?
-                      " as well" : "", fixed[i].why);
-            return false;
-        }
+    if (!fill_topology(k, cpus, &t, errp)) {
+        return false;
+    }
+    if (keyvals_num(k, "maxcpus", cpus) != cpus) {
+        error_set(errp, "maxcpus must be %u as well: processors cannot be added while the machine runs", cpus);
+        return false;
     }
     c->cpus = cpus;
+    c->topology = t;
     return true;
 }
 

@@ -38,9 +38,10 @@ static const KeySpec memory_keys[] = {
 
 static const KeySpec smp_keys[] = {
     { "cpus", KEY_UINT, "processors (default 1)", 1, 255 },
-    { "sockets", KEY_UINT, "1: all processors are cores of one package", 1, 255 },
-    { "cores", KEY_UINT, "the same number as cpus, and may be given instead", 1, 255 },
-    { "threads", KEY_UINT, "1: a core is one processor", 1, 255 },
+    { "sockets", KEY_UINT, "packages (default 1)", 1, 255 },
+    { "dies", KEY_UINT, "dies of a package (default 1)", 1, 255 },
+    { "cores", KEY_UINT, "cores of a die (default: as many as it takes)", 1, 255 },
+    { "threads", KEY_UINT, "threads of a core (default 1)", 1, 255 },
     { "maxcpus", KEY_UINT, "as many as cpus: none can be added later", 1, 255 },
     { NULL },
 };

@@ -38,10 +38,13 @@ static int64_t deadline_ns(const Apic *a)
 {
     uint64_t ticks = a->tsc_deadline - a->vcpu->tsc_offset;
 
+    if (a->tsc_deadline <= vcpu_tsc(a->vcpu)) {
+        return 0;
+    }
     if (ticks > (uint64_t)INT64_MAX / 2) {
         return INT64_MAX / 2;
     }
-    return (int64_t)muldiv64(ticks, NS_PER_KHZ_TICK, VCPU_TSC_KHZ) + 1;
+    return (int64_t)muldiv64(ticks, NS_PER_KHZ_TICK, a->vcpu->tsc_khz) + 1;
 }
 
 uint32_t apic_timer_count(const Apic *a)

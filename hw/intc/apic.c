@@ -283,16 +283,18 @@ void apic_lint1_edge(Apic *a)
     }
 }
 
+static uint32_t id(const Apic *a) { return a->vcpu->apic_id; }
+
 /* SDM vol. 3, 11.6.2 and 11.12.10 */
 bool apic_matches(const Apic *a, const ApicMessage *msg)
 {
     uint32_t dest = msg->dest;
 
     if (!msg->logical) {
-        return dest == a->cpu || dest == BROADCAST || dest == 0xffffffff;
+        return dest == id(a) || dest == BROADCAST || dest == 0xffffffff;
     }
     if (in_x2apic(a)) {
-        uint32_t cluster = a->cpu >> 4, bit = 1u << (a->cpu & 15);
+        uint32_t cluster = id(a) >> 4, bit = 1u << (id(a) & 15);
 
         return dest == 0xffffffff || (dest >> 16 == cluster && (dest & bit));
     }
@@ -357,7 +359,7 @@ uint32_t apic_read(Apic *a, unsigned reg)
 {
     switch (reg) {
     case APIC_ID:
-        return in_x2apic(a) ? a->cpu : a->cpu << 24;
+        return in_x2apic(a) ? id(a) : id(a) << 24;
     case APIC_VERSION:
         return VERSION;
     case APIC_TPR:
@@ -370,7 +372,7 @@ uint32_t apic_read(Apic *a, unsigned reg)
     case APIC_RRD:
         return 0;
     case APIC_LDR:
-        return in_x2apic(a) ? (a->cpu >> 4) << 16 | 1u << (a->cpu & 15) : a->ldr;
+        return in_x2apic(a) ? (id(a) >> 4) << 16 | 1u << (id(a) & 15) : a->ldr;
     case APIC_DFR:
         return a->dfr;
     case APIC_SVR:

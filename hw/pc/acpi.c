@@ -293,7 +293,7 @@ static void put_override(GByteArray *a, uint8_t irq, uint32_t gsi, uint16_t flag
     put16(a, flags);
 }
 
-static guint add_madt(Tables *t, unsigned cpus)
+static guint add_madt(Tables *t, const GPtrArray *vcpus)
 {
     enum { PCAT_COMPAT = 1, LEVEL_HIGH = 0x0d };
     static const uint8_t level_irqs[] = { 5, SCI_IRQ, 10, 11 };     /* SCI, and where PIRQs are routed */
@@ -302,11 +302,11 @@ static guint add_madt(Tables *t, unsigned cpus)
 
     put32(a, 0xfee00000);
     put32(a, PCAT_COMPAT);
-    for (unsigned i = 0; i < cpus; i++) {
+    for (unsigned i = 0; i < vcpus->len; i++) {
         put8(a, 0);                     /* local APIC */
         put8(a, 8);
         put8(a, i);
-        put8(a, i);
+        put8(a, (uint8_t)((const Vcpu *)g_ptr_array_index(vcpus, i))->apic_id);
         put32(a, 1);
     }
     put8(a, 1);                         /* I/O APIC */
@@ -404,7 +404,7 @@ static void make_tables(PcBoard *b, Tables *t)
     facs = add_facs(t);
     dsdt = add_dsdt(t, b, pm_base);
     tables[0] = add_fadt(t, facs, dsdt, pm_base);
-    tables[1] = add_madt(t, cpus);
+    tables[1] = add_madt(t, b->dev.machine->vcpus);
     tables[2] = add_ssdt(t, cpus);
     rsdt = add_root(t, "RSDT", 4, tables, G_N_ELEMENTS(tables));
     xsdt = add_root(t, "XSDT", 8, tables, G_N_ELEMENTS(tables));

@@ -62,7 +62,7 @@ bool pc_boot_init(PcBoard *b, const PcConfig *cfg, GError **errp)
 
     fw_cfg_add_u64(f, FW_CFG_RAM_SIZE, b->ram.size);
     fw_cfg_add_u16(f, FW_CFG_NB_CPUS, cpus);
-    fw_cfg_add_u16(f, FW_CFG_MAX_CPUS, cpus);
+    fw_cfg_add_u16(f, FW_CFG_MAX_CPUS, (uint16_t)(machine_apic_id(b->dev.machine, cpus - 1) + 1));     /* APIC IDs */
     fw_cfg_add_u16(f, FW_CFG_NOGRAPHIC, !cfg->graphics);
     fw_cfg_add_u16(f, FW_CFG_BOOT_MENU, cfg->boot_menu);
     fw_cfg_add_u32(f, FW_CFG_IRQ0_OVERRIDE, 1);

@@ -56,6 +56,9 @@ struct AccelOps {
     void (*flush)(Accel *a, Vcpu *c);       /* registers or memory were changed from outside */
     /* run() returns RUN_DEBUG before the instruction there, in any address space; called again with RIP
      * still there it executes it.  False: no more can be set. */
+    /* For -cpu help: feature words (target/x86/model.h) that it can run; false: it does not work here.
+     * NULL: whatever the interpreter runs. */
+    bool (*features)(uint32_t *words, GError **errp);
     bool (*set_breakpoint)(Accel *a, uint64_t linear, bool on);
     uint64_t (*insn_count)(Accel *a, Vcpu *c);  /* executed so far, for info and benchmarks */
     void (*info)(Accel *a, Vcpu *c, GString *out);  /* counters for the monitor; may be NULL */

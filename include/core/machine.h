@@ -35,12 +35,17 @@ typedef struct MachineWatch {
     struct MachineWatch *next;
 } MachineWatch;
 
+/* How processors sit together: threads of a core, cores of a die, dies of a package.  Processors that
+ * follow each other by index are siblings.  All 0: one package of cores with one thread each. */
+typedef struct CpuTopology { unsigned sockets, dies, cores, threads; } CpuTopology;
+
 struct Machine {
     Loop *loop;
     Clock *clock;
     Region mem_root, io_root;       /* 2^52 bytes of memory, 64 KiB of ports */
     AddressSpace *mem, *io;
     GPtrArray *vcpus;               /* of Vcpu *; owned by whoever added them */
+    CpuTopology topology;           /* set before the first processor is made */
     GPtrArray *devices;             /* of Device *, in order of realize */
     Bus *buses;
     MachineWatch *watches;
@@ -71,6 +76,13 @@ Bus *machine_find_bus(Machine *m, const char *name);    /* by id, else first of 
  * NULL when nobody provides it. */
 void machine_provide(Machine *m, const char *service, void *object);
 void *machine_service(Machine *m, const char *service);
+
+/* The topology as numbers above 0. */
+CpuTopology machine_topology(const Machine *m);
+/* Bits of an APIC ID that count to n: each level of the topology has its own, so that IDs have gaps where
+ * numbers are not powers of two (SDM volume 3A 9.9.1). */
+unsigned machine_id_bits(unsigned n);
+uint32_t machine_apic_id(const Machine *m, unsigned index);
 
 static inline void machine_lock(Machine *m) { loop_lock(m->loop); }
 static inline void machine_unlock(Machine *m) { loop_unlock(m->loop); }

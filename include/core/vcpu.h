@@ -45,13 +45,15 @@ typedef struct IntCtl {
 } IntCtl;
 
 struct Vcpu {
-    unsigned index;             /* also its APIC ID */
+    unsigned index;
+    uint32_t apic_id;           /* where it sits in the machine's topology: machine_apic_id() */
     Machine *machine;
     AddressSpace *mem, *io;
     AsReader mem_reader, io_reader;
     _Atomic uint32_t requests;  /* VcpuRequest bits */
     bool halted;                /* HLT: runs on at an interrupt; or waits for SIPI */
     bool hold_interrupts;       /* a debugger's single step: interrupts, NMI and SMI wait */
+    uint32_t tsc_khz;           /* of its time-stamp counter; VCPU_TSC_KHZ unless someone chose otherwise */
     uint64_t tsc_offset;        /* added to vcpu_tsc() */
     hwaddr a20_mask;            /* ANDed to every physical address */
     uint8_t sipi_vector;
@@ -81,7 +83,8 @@ void vcpu_set_a20(Vcpu *c, bool on);            /* posted; then map_changed() */
 Vcpu *vcpu_current(void);
 void vcpu_set_current(Vcpu *c);
 
-/* Time-stamp counter: guest clock at VCPU_TSC_HZ, plus the offset that WRMSR sets. */
+/* Time-stamp counter: guest clock at tsc_khz, plus the offset that WRMSR sets.  The local APIC's timer
+ * runs at VCPU_TSC_KHZ in any case. */
 enum { VCPU_TSC_KHZ = 1000000 };
 uint64_t vcpu_tsc(const Vcpu *c);
 

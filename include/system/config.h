@@ -10,6 +10,7 @@
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "core/machine.h"
 
 typedef enum DriveInterface { DRIVE_IDE, DRIVE_FLOPPY, DRIVE_NONE } DriveInterface;
 
@@ -39,6 +40,7 @@ typedef struct Config {
     GPtrArray *accels;              /* of char *: "name" or "name,key=value", a fallback chain */
     uint64_t ram;
     unsigned cpus;
+    CpuTopology topology;           /* of the cpus; its product is their number */
     bool no_acpi, no_graphics;      /* no_graphics: firmware talks on the serial port */
     char *vga, *name;
     char *rtc_base;                 /* "utc", "localtime" or a date */

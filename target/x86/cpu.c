@@ -28,6 +28,7 @@ X86Cpu *x86_cpu_new(Machine *m, unsigned index, const char *model, GError **errp
     c->model = made;
     c->phys_mask = mask64(x86_phys_bits(c));
     vcpu_init(&c->vcpu, m, index);
+    c->vcpu.tsc_khz = x86_tsc_khz(c);
     x86_mmu_new(c);
     if (!x86_hostrun_new(c, errp)) {
         x86_cpu_free(c);

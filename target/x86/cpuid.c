@@ -1,9 +1,8 @@
 /*
  * CPUID (SDM volume 2A): what a model's features, caches and place among its siblings look like.
  *
- * One package holds all processors as cores of one thread each; the APIC ID is the processor's
- * number.  The time-stamp counter and the local APIC's timer share one crystal, so that leaf 15H lets
- * a kernel skip calibrating both.
+ * The time-stamp counter and the local APIC's timer share one crystal, so that leaf 15H lets a kernel
+ * skip calibrating both.
  *
  * Not modelled: performance monitoring (leaf 0AH is 0), power management beyond ARAT.
  */
@@ -14,22 +13,17 @@
 
 enum { EAX, EBX, ECX, EDX };
 
-static unsigned processors(const X86Cpu *c)
+/* Widths of the fields of an APIC ID, and how many processors a package has. */
+typedef struct IdFields { unsigned thread, core, die, package, processors; } IdFields;
+
+static IdFields id_fields(const X86Cpu *c)
 {
-    const Machine *m = c->vcpu.machine;
+    CpuTopology t = machine_topology(c->vcpu.machine);
+    IdFields f = { machine_id_bits(t.threads), machine_id_bits(t.cores), machine_id_bits(t.dies) };
 
-    return MAX(m->vcpus->len, 1);
-}
-
-/* Bits that hold a number below n. */
-static unsigned id_bits(unsigned n)
-{
-    unsigned bits = 0;
-
-    while (1u << bits < n) {
-        bits++;
-    }
-    return bits;
+    f.package = f.thread + f.core + f.die;
+    f.processors = t.threads * t.cores * t.dies;
+    return f;
 }
 
 uint32_t x86_signature(const X86Cpu *c)
@@ -70,18 +64,18 @@ static bool apic_is_off(const X86Cpu *c)
 static void leaf_1(const X86Cpu *c, uint32_t out[4])
 {
     const X86Model *m = c->model;
-    unsigned n = processors(c);
+    IdFields f = id_fields(c);
 
     out[EAX] = x86_signature(c);
-    out[EBX] = c->vcpu.index << 24;
+    out[EBX] = c->vcpu.apic_id << 24;
     out[ECX] = m->word[CPUID_1_ECX];
     out[EDX] = m->word[CPUID_1_EDX];
     if (x86_feature(c, FEAT_CLFLUSH)) {
         out[EBX] |= 8 << 8;                             /* 64-byte lines */
     }
     if (x86_feature(c, FEAT_HT)) {
-        out[EBX] |= MIN(1u << id_bits(n), 255u) << 16;
-        if (n == 1) {
+        out[EBX] |= MIN(1u << f.package, 255u) << 16;
+        if (f.processors == 1) {
             out[EDX] &= ~(1u << (FEAT_HT % 32));
         }
     }
@@ -93,39 +87,54 @@ static void leaf_1(const X86Cpu *c, uint32_t out[4])
     }
 }
 
+/* One less than the number of IDs in so many bits. */
+static uint32_t mask_of(unsigned bits, uint32_t most)
+{
+    return MIN((1u << bits) - 1, most);
+}
+
 /* Deterministic cache parameters: level, ways, sets, shared by all. */
 static void leaf_4(const X86Cpu *c, uint32_t subleaf, uint32_t out[4])
 {
     static const struct { uint8_t type, level, ways; uint16_t sets; bool shared; } cache[] = {
-        { 1, 1, 8, 64, false },                         /* 32 KiB data */
+        { 1, 1, 8, 64, false },                         /* 32 KiB data, a core's */
         { 2, 1, 4, 128, false },                        /* 32 KiB instructions */
         { 3, 2, 8, 1024, false },                       /* 512 KiB */
-        { 3, 3, 16, 8192, true },                       /* 8 MiB */
+        { 3, 3, 16, 8192, true },                       /* 8 MiB, a die's */
     };
-    unsigned n = processors(c), ids = 1u << id_bits(n);
+    IdFields f = id_fields(c);
 
     if (subleaf >= G_N_ELEMENTS(cache)) {
         return;
     }
     out[EAX] = cache[subleaf].type | cache[subleaf].level << 5 | 1 << 8
-        | (cache[subleaf].shared ? MIN(ids - 1, 0xfffu) : 0) << 14 | MIN(ids - 1, 63u) << 26;
+        | mask_of(cache[subleaf].shared ? f.thread + f.core : f.thread, 0xfff) << 14
+        | mask_of(f.core + f.die, 63) << 26;
     out[EBX] = (64 - 1) | (cache[subleaf].ways - 1u) << 22;
     out[ECX] = cache[subleaf].sets - 1u;
 }
 
-static void leaf_b(const X86Cpu *c, uint32_t subleaf, uint32_t out[4])
+enum { LEVEL_THREAD = 1, LEVEL_CORE = 2, LEVEL_DIE = 5 };
+
+/* Extended topology: how far to shift the APIC ID to come to the next level up, and how many processors
+ * are below that.  0BH knows no dies: its cores fill the package. */
+static void leaf_topology(const X86Cpu *c, bool with_dies, uint32_t subleaf, uint32_t out[4])
 {
-    unsigned n = processors(c);
+    CpuTopology t = machine_topology(c->vcpu.machine);
+    IdFields f = id_fields(c);
+    bool dies = with_dies && t.dies > 1;
+    const struct { unsigned shift, count, type; } levels[] = {
+        { f.thread, t.threads, LEVEL_THREAD },
+        { dies ? f.thread + f.core : f.package, dies ? t.threads * t.cores : f.processors, LEVEL_CORE },
+        { f.package, f.processors, LEVEL_DIE },
+    };
 
     out[ECX] = subleaf & 0xff;
-    out[EDX] = c->vcpu.index;
-    if (subleaf == 0) {                                 /* threads: one a core */
-        out[EBX] = 1;
-        out[ECX] |= 1 << 8;
-    } else if (subleaf == 1) {
-        out[EAX] = id_bits(n);
-        out[EBX] = n;
-        out[ECX] |= 2 << 8;
+    out[EDX] = c->vcpu.apic_id;
+    if (subleaf < (dies ? 3u : 2u)) {
+        out[EAX] = levels[subleaf].shift;
+        out[EBX] = levels[subleaf].count;
+        out[ECX] |= levels[subleaf].type << 8;
     }
 }
 
@@ -142,6 +151,21 @@ static void leaf_d(const X86Cpu *c, uint32_t subleaf, uint32_t out[4])
         out[EAX] = c->model->word[CPUID_D1_EAX];
         out[EBX] = out[EAX] & 2 ? 576 : 0;              /* the compacted form of what XCR0 has on */
     }
+}
+
+/* TSC = crystal * EBX / EAX; the crystal is the local APIC timer's. */
+static void leaf_15(const X86Cpu *c, uint32_t out[4])
+{
+    uint32_t a = VCPU_TSC_KHZ, b = c->vcpu.tsc_khz, gcd = a, rest = b;
+
+    while (rest) {
+        uint32_t next = gcd % rest;
+        gcd = rest;
+        rest = next;
+    }
+    out[EAX] = a / gcd;
+    out[EBX] = b / gcd;
+    out[ECX] = VCPU_TSC_KHZ * 1000u;
 }
 
 static void basic(const X86Cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
@@ -172,28 +196,26 @@ static void basic(const X86Cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out
             out[EDX] = m->word[CPUID_7_EDX];
         }
         break;
-    case 0xb:
+    case 0xb: case 0x1f:
         if (x86_feature(c, FEAT_APIC)) {
-            leaf_b(c, subleaf, out);
+            leaf_topology(c, leaf == 0x1f, subleaf, out);
         }
         break;
     case 0xd:
         leaf_d(c, subleaf, out);
         break;
-    case 0x15:                                          /* TSC = crystal * EBX / EAX */
-        out[EAX] = 1;
-        out[EBX] = 1;
-        out[ECX] = VCPU_TSC_KHZ * 1000u;
+    case 0x15:
+        leaf_15(c, out);
         break;
     case 0x16:                                          /* MHz: base, maximum, bus */
-        out[EAX] = out[EBX] = VCPU_TSC_KHZ / 1000;
+        out[EAX] = out[EBX] = c->vcpu.tsc_khz / 1000;
         out[ECX] = 100;
         break;
     }
 }
 
 /* 40000000H..: nobody's but ours, behind CPUID.1:ECX.31 (the generic timing leaf is 40000010H). */
-static void hypervisor(uint32_t leaf, uint32_t out[4])
+static void hypervisor(const X86Cpu *c, uint32_t leaf, uint32_t out[4])
 {
     if (leaf == 0x40000000) {
         out[EAX] = 0x40000010;
@@ -201,7 +223,7 @@ static void hypervisor(uint32_t leaf, uint32_t out[4])
         out[ECX] = ld32le("mouT");
         out[EDX] = ld32le("inam");
     } else if (leaf == 0x40000010) {
-        out[EAX] = VCPU_TSC_KHZ;
+        out[EAX] = c->vcpu.tsc_khz;
         out[EBX] = VCPU_TSC_KHZ;                        /* the local APIC's timer */
     }
 }
@@ -241,7 +263,7 @@ void x86_cpuid(const X86Cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4]
 
     memset(out, 0, 4 * sizeof(*out));
     if (leaf >= 0x40000000 && leaf <= 0x400000ff && x86_feature(c, FEAT_HYPERVISOR)) {
-        hypervisor(leaf, out);
+        hypervisor(c, leaf, out);
     } else if (leaf >= 0x80000000 && leaf <= m->xlevel) {
         extended(c, leaf, out);
     } else {

@@ -7,6 +7,7 @@
 #include <cpuid.h>
 #include <string.h>
 #include "util/error.h"
+#include "util/size.h"
 #include "util/suggest.h"
 
 typedef struct FeatureRow {
@@ -16,7 +17,7 @@ typedef struct FeatureRow {
     uint8_t done;
 } FeatureRow;
 
-enum { NO_FEATURE = 0xffff, FEAT_NONE = NO_FEATURE, HOST = 2 };
+enum { NO_FEATURE = 0xffff, FEAT_NONE = NO_FEATURE, HOST = 2, ASKED = 3 };
 
 static const FeatureRow features[] = {
 #define FEATURE(id, name, word, bit, done, needs) { name, FEAT_##id, FEAT_##needs, done },
@@ -55,8 +56,14 @@ static const ModelRow models[] = {
     { "x86-64-v2", "SSE4.2 and POPCNT besides: what most distributions ask for today", "x86-64-v1",
       6, 44, 2, 40, 0x16, 0x80000008, "Tinamou x86-64-v2",
       "pni ssse3 sse4_1 sse4_2 popcnt rdtscp tsc_adjust" },
-    { "max", "everything that this program can do (the default)", NULL,
-      6, 44, 2, 46, 0x16, 0x80000008, "Tinamou Virtual Processor", NULL },
+    { "x86-64-v3", "AVX2, FMA, BMI and MOVBE besides: processors since 2013", "x86-64-v2",
+      6, 60, 3, 40, 0x16, 0x80000008, "Tinamou x86-64-v3",
+      "xsave avx avx2 bmi1 bmi2 f16c fma abm movbe" },
+    { "x86-64-v4", "AVX-512 F, BW, CD, DQ and VL besides", "x86-64-v3",
+      6, 85, 4, 46, 0x1f, 0x80000008, "Tinamou x86-64-v4",
+      "avx512f avx512bw avx512cd avx512dq avx512vl" },
+    { "max", "everything that this program can do here (the default)", NULL,
+      6, 44, 2, 46, 0x1f, 0x80000008, "Tinamou Virtual Processor", NULL },
 };
 
 static bool has(const X86Model *m, unsigned feature)
@@ -129,11 +136,12 @@ static const ModelRow *find_model(const char *name)
     return NULL;
 }
 
+/* `max` has all that can be done, but what must be asked for; the others have what they have, done or not. */
 static void add_row_features(X86Model *m, const ModelRow *row)
 {
     if (!row->features) {
         for (unsigned i = 0; i < G_N_ELEMENTS(features); i++) {
-            set(m, features[i].feature, can_do(&features[i]));
+            set(m, features[i].feature, features[i].done != ASKED && can_do(&features[i]));
         }
         return;
     }
@@ -143,8 +151,8 @@ static void add_row_features(X86Model *m, const ModelRow *row)
     g_auto(GStrv) names = g_strsplit(row->features, " ", -1);
     for (char **n = names; *n; n++) {
         const FeatureRow *f = find_feature(*n);
-        g_assert(f && f->done);         /* the table above names what the other one has */
-        set(m, f->feature, can_do(f));
+        g_assert(f);                    /* the table above names what the other one has */
+        set(m, f->feature, true);
     }
 }
 
@@ -160,19 +168,49 @@ static const char *nearest_feature(const char *wrong, char **tail)
     return *tail;
 }
 
-static bool switch_on(X86Model *m, const FeatureRow *f, GError **errp)
+/* And what it needs. */
+static void switch_on(X86Model *m, const FeatureRow *f)
 {
-    if (!f->done) {
-        error_set(errp, "-cpu: this program cannot do '%s' yet; leave it out (-cpu help lists what there is)",
-                  f->name);
-        return false;
-    }
-    if (!can_do(f)) {
-        error_set(errp, "-cpu: '%s' needs a host processor that has it, and this one has not", f->name);
-        return false;
-    }
     set(m, f->feature, true);
-    return f->needs == NO_FEATURE || has(m, f->needs) || switch_on(m, feature_row(f->needs), errp);
+    if (f->needs != NO_FEATURE && !has(m, f->needs)) {
+        switch_on(m, feature_row(f->needs));
+    }
+}
+
+/* Features of the model that cannot be given, for one reason: " a b". */
+static char *missing(const X86Model *m, bool for_the_host)
+{
+    GString *s = g_string_new(NULL);
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(features); i++) {
+        if (has(m, features[i].feature) && !can_do(&features[i]) && for_the_host == (features[i].done == HOST)) {
+            g_string_append_printf(s, " %s", features[i].name);
+        }
+    }
+    return g_string_free(s, false);
+}
+
+/* All that is missing in one error, and what to do. */
+static bool check_possible(const X86Model *m, const char *spec, GError **errp)
+{
+    g_autofree char *host = missing(m, true), *program = missing(m, false);
+    g_autoptr(GString) s = g_string_new(NULL);
+
+    if (!*host && !*program) {
+        return true;
+    }
+    if (*host) {
+        g_string_append_printf(s, " the host processor has not got%s", host);
+    }
+    if (*program) {
+        g_string_append_printf(s, "%s this program cannot do%s", *host ? ";" : "", program);
+    }
+    g_autofree char *all = g_strconcat(host, program, NULL);
+    g_auto(GStrv) names = g_strsplit(all + 1, " ", -1);
+    g_autofree char *off = g_strjoinv(",-", names);
+    error_set(errp, "-cpu %s:%s; take them off (-cpu %s,-%s) or use -cpu max, which has all that works here", spec,
+              s->str, spec, off);
+    return false;
 }
 
 /* Whatever needs a feature that is off is off too. */
@@ -192,13 +230,35 @@ static void drop_orphans(X86Model *m)
     }
 }
 
-/* "+name", "-name", "name=on", "name" */
+enum { MIN_TSC_HZ = 10000000 };
+#define MAX_TSC_HZ 10000000000ull
+
+static bool take_tsc_frequency(X86Model *m, const char *text, GError **errp)
+{
+    uint64_t hz;
+
+    if (!number_parse(text, MAX_TSC_HZ, &hz, errp)) {
+        g_prefix_error(errp, "-cpu: tsc-frequency=%s: ", text);
+        return false;
+    }
+    if (hz < MIN_TSC_HZ) {
+        error_set(errp, "-cpu: tsc-frequency=%s: must be %u to %llu Hz", text, MIN_TSC_HZ, MAX_TSC_HZ);
+        return false;
+    }
+    m->tsc_khz = (uint32_t)(hz / 1000);
+    return true;
+}
+
+/* "+name", "-name", "name=on", "name"; "tsc-frequency=Hz" */
 static bool apply(X86Model *m, const char *text, GError **errp)
 {
     bool on = true;
     g_autofree char *name = NULL, *tail = NULL;
     const char *eq = strchr(text, '=');
 
+    if (g_str_has_prefix(text, "tsc-frequency=")) {
+        return take_tsc_frequency(m, eq + 1, errp);
+    }
     if (*text == '+' || *text == '-') {
         on = *text == '+';
         name = g_strdup(text + 1);
@@ -223,7 +283,8 @@ static bool apply(X86Model *m, const char *text, GError **errp)
         drop_orphans(m);
         return true;
     }
-    return switch_on(m, f, errp);
+    switch_on(m, f);
+    return true;
 }
 
 static bool known_model(const char *name, const ModelRow **row, GError **errp)
@@ -272,17 +333,20 @@ X86Model *x86_model_new(const char *spec, GError **errp)
     m->model = row->model;
     m->stepping = row->stepping;
     m->phys_bits = row->phys_bits;
+    m->tsc_khz = VCPU_TSC_KHZ;
     m->level = row->level;
     m->xlevel = row->xlevel;
     if (row->brand) {
         g_strlcpy(m->brand, row->brand, sizeof(m->brand));
     }
     add_row_features(m, row);
-    for (unsigned i = 1; part[i]; i++) {
-        if (!apply(m, part[i], errp)) {
-            x86_model_free(m);
-            return NULL;
-        }
+    bool ok = true;
+    for (unsigned i = 1; ok && part[i]; i++) {
+        ok = apply(m, part[i], errp);
+    }
+    if (!ok || !check_possible(m, spec, errp)) {
+        x86_model_free(m);
+        return NULL;
     }
     fill_gates(m);
     return m;
@@ -306,6 +370,11 @@ bool x86_feature(const X86Cpu *c, X86Feature feature)
     return has(c->model, feature);
 }
 
+unsigned x86_tsc_khz(const X86Cpu *c)
+{
+    return c->model->tsc_khz;
+}
+
 unsigned x86_phys_bits(const X86Cpu *c)
 {
     return c->model->phys_bits;
@@ -316,24 +385,72 @@ bool x86_has(const X86Cpu *c, unsigned cpuf)
     return cpuf < CPUF_COUNT && c->model->gate[cpuf];
 }
 
-void x86_cpu_help(GString *out)
+/* ---- help ---- */
+
+static void add_word(GString *out, size_t *column, const char *word, unsigned indent)
 {
-    g_string_append(out, "Processors:\n");
+    if (*column + strlen(word) > 100) {
+        g_string_append_printf(out, "\n%*s", (int)indent, "");
+        *column = indent;
+    }
+    g_string_append_printf(out, " %s", word);
+    *column += strlen(word) + 1;
+}
+
+/* What an accelerator runs: NULL for those that run what the interpreter does. */
+static bool gives(const X86CpuGiver *g, const FeatureRow *f)
+{
+    return can_do(f) && (!g->words || (g->words[f->feature / 32] >> (f->feature % 32) & 1));
+}
+
+static void help_model(GString *out, const ModelRow *row, const X86CpuGiver *g)
+{
+    X86Model m = { 0 };
+    size_t column = 17;
+    unsigned lacking = 0;
+
+    add_row_features(&m, row);
+    g_string_append_printf(out, "    %-12s", g->name);
+    if (g->why_not) {
+        g_string_append_printf(out, " %s\n", g->why_not);
+        return;
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(features); i++) {
+        if (has(&m, features[i].feature) && !gives(g, &features[i])) {
+            if (!lacking++) {
+                g_string_append(out, row->features ? " lacks:" : " all but:");
+                column += 7;
+            }
+            add_word(out, &column, features[i].name, 17);
+        }
+    }
+    g_string_append(out, lacking ? "\n" : " yes\n");
+}
+
+void x86_cpu_help(GString *out, const X86CpuGiver *givers, unsigned n)
+{
+    g_string_append(out, "Processors, and what each accelerator can give of them on this host:\n");
     for (unsigned i = 0; i < G_N_ELEMENTS(models); i++) {
         g_string_append_printf(out, "  %-12s %s\n", models[i].name, models[i].summary);
+        for (unsigned k = 0; k < n; k++) {
+            help_model(out, &models[i], &givers[k]);
+        }
     }
-    g_string_append(out, "\nFeatures, to add or take away as in -cpu max,-x2apic,+ht:\n ");
+    g_string_append(out, "\nFeatures, to add or take away as in -cpu max,-x2apic,+ht (* only when asked for), and\n"
+                    "tsc-frequency=Hz, of the time-stamp counter (default 1000000000):\n ");
     size_t column = 1;
     for (unsigned i = 0; i < G_N_ELEMENTS(features); i++) {
+        if (can_do(&features[i])) {
+            g_autofree char *word = g_strconcat(features[i].name, features[i].done == ASKED ? "*" : "", NULL);
+            add_word(out, &column, word, 1);
+        }
+    }
+    g_string_append(out, "\n\nNot here, for want of the host or of this program:\n ");
+    column = 1;
+    for (unsigned i = 0; i < G_N_ELEMENTS(features); i++) {
         if (!can_do(&features[i])) {
-            continue;
+            add_word(out, &column, features[i].name, 1);
         }
-        if (column + strlen(features[i].name) > 76) {
-            g_string_append(out, "\n ");
-            column = 1;
-        }
-        g_string_append_printf(out, " %s", features[i].name);
-        column += strlen(features[i].name) + 1;
     }
     g_string_append_c(out, '\n');
 }

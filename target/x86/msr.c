@@ -301,7 +301,9 @@ static bool read_microcode(X86Cpu *c, uint32_t n, uint64_t *v)
 
 static bool read_platform_info(X86Cpu *c, uint32_t n, uint64_t *v)
 {
-    *v = (uint64_t)(VCPU_TSC_KHZ / 100000) << 8 | (uint64_t)(VCPU_TSC_KHZ / 100000) << 40;  /* of 100 MHz */
+    uint64_t ratio = c->vcpu.tsc_khz / 100000;           /* of 100 MHz */
+
+    *v = ratio << 8 | ratio << 40;
     return true;
 }
 

@@ -4,6 +4,7 @@
 Usage: words.py TINAMOU SOURCE_DIR
 """
 import pathlib
+import re
 import shlex
 import subprocess
 import sys
@@ -26,6 +27,22 @@ class Program:
         assert done.returncode == 1 and not done.stdout, f'{args}: {done}'
         assert done.stderr.startswith('tinamou: ') and done.stderr.count('\n') == 1, f'{args}: {done.stderr}'
         assert says in done.stderr, f'{args}: {done.stderr!r} does not say {says!r}'
+
+
+def cpu_models(text):
+    """From -cpu help: model to the features that the interpreter cannot give of it."""
+    models, model, lacks = {}, None, False
+    for line in text[:text.index('\n\n')].splitlines()[1:]:
+        words = line.split()
+        if re.match(r'  \S', line):
+            model = words[0]
+            models[model] = []
+        elif re.match(r'    \S', line):
+            lacks = words[0] == 'interp' and words[1] == 'lacks:'
+            models[model] += words[2:] if lacks else []
+        elif lacks:
+            models[model] += words
+    return models
 
 
 def main(tinamou, source):
@@ -54,6 +71,21 @@ def main(tinamou, source):
     p.fails('-m', says='-m needs a value')
     p.fails('-smp', '1000', says='must be 1..255')
     p.fails('-smp', '255', says='at most')
+    for smp, shown in (('4,sockets=2', '4,sockets=2,dies=1,cores=2,threads=1'), ('6', '6,sockets=1,dies=1,cores=6,threads=1'),
+                       ('cores=3,threads=2', '6,sockets=1,dies=1,cores=3,threads=2'),
+                       ('8,cores=2', '8,sockets=4,dies=1,cores=2,threads=1'),
+                       ('12,dies=2,cores=3', '12,sockets=2,dies=2,cores=3,threads=1')):
+        assert f'-smp {shown} ' in p.prints('-show-config', '-smp', smp), smp
+    models = cpu_models(p.prints('-cpu', 'help'))
+    assert {'486', 'pentium', 'pentium3', 'core2duo', 'x86-64-v1', 'x86-64-v2', 'x86-64-v3', 'x86-64-v4', 'max'} \
+        <= set(models)
+    assert models['max'] == []
+    for model, lacks in models.items():         # what help says and what -cpu does are one thing
+        for feature in lacks:
+            p.fails('-display', 'none', '-cpu', model, says=f' {feature}')
+            p.fails('-display', 'none', '-cpu', 'max,+' + feature, says=f' {feature}')
+    p.fails('-display', 'none', '-cpu', 'x86-64-v5', says="did you mean 'x86-64-v")
+    p.fails('-display', 'none', '-cpu', 'max,tsc-frequency=5', says='tsc-frequency=5: must be')
     p.fails('-device', 'isa-seral', says="did you mean 'isa-serial'?")
     p.fails('-device', 'isa-serial,irk=4', says="did you mean 'irq'?")
     p.fails('-device', 'i8259', says='is part of the board')

@@ -588,7 +588,7 @@ static void test_cpuid_topology(void)
     for (unsigned i = 0; i < 5; i++) {
         g_ptr_array_add(b->m->vcpus, c);                                /* six in all */
     }
-    c->vcpu.index = 5;
+    c->vcpu.apic_id = 5;
     cpuid(1, 0, r);
     g_assert_cmphex(r[1] >> 24, ==, 5);
     g_assert_cmphex(r[1] >> 16 & 0xff, ==, 8);
@@ -596,6 +596,8 @@ static void test_cpuid_topology(void)
     cpuid(4, 3, r);
     g_assert_cmphex(r[0] >> 26, ==, 7);
     g_assert_cmphex(r[0] >> 14 & 0xfff, ==, 7);
+    cpuid(4, 0, r);
+    g_assert_cmphex(r[0] >> 14 & 0xfff, ==, 0);                         /* a core's own */
     cpuid(4, 4, r);
     g_assert_cmphex(r[0], ==, 0);
     cpuid(0xb, 0, r);
@@ -607,8 +609,73 @@ static void test_cpuid_topology(void)
     g_assert_cmphex(r[2], ==, 0x201);
     cpuid(0xb, 2, r);
     g_assert_cmphex(r[1], ==, 0);
-    c->vcpu.index = 0;
     g_ptr_array_set_size(b->m->vcpus, 1);
+    c->vcpu.apic_id = 0;
+}
+
+/* Packages of two dies of three cores of two threads: 1, 2 and 1 bits below the package's. */
+static void test_cpuid_deep_topology(void)
+{
+    static const struct { unsigned index, id; } row[] = {
+        { 0, 0 }, { 1, 1 }, { 2, 2 }, { 5, 5 }, { 6, 8 }, { 11, 13 }, { 12, 16 }, { 23, 29 },
+    };
+    uint32_t r[4];
+
+    b->m->topology = (CpuTopology){ 2, 2, 3, 2 };
+    for (unsigned i = 0; i < G_N_ELEMENTS(row); i++) {
+        g_assert_cmpuint(machine_apic_id(b->m, row[i].index), ==, row[i].id);
+    }
+    c->vcpu.apic_id = 29;
+    cpuid(1, 0, r);
+    g_assert_cmphex(r[1] >> 24, ==, 29);
+    g_assert_cmphex(r[1] >> 16 & 0xff, ==, 16);
+    cpuid(4, 0, r);
+    g_assert_cmphex(r[0] >> 14 & 0xfff, ==, 1);                         /* both threads of a core */
+    g_assert_cmphex(r[0] >> 26, ==, 7);
+    cpuid(4, 3, r);
+    g_assert_cmphex(r[0] >> 14 & 0xfff, ==, 7);                         /* a die */
+    cpuid(0xb, 0, r);
+    g_assert_cmphex(r[0], ==, 1);
+    g_assert_cmphex(r[1], ==, 2);
+    cpuid(0xb, 1, r);
+    g_assert_cmphex(r[0], ==, 4);
+    g_assert_cmphex(r[1], ==, 12);
+    g_assert_cmphex(r[3], ==, 29);
+    cpuid(0x1f, 1, r);
+    g_assert_cmphex(r[0], ==, 3);
+    g_assert_cmphex(r[1], ==, 6);
+    g_assert_cmphex(r[2], ==, 0x201);
+    cpuid(0x1f, 2, r);
+    g_assert_cmphex(r[0], ==, 4);
+    g_assert_cmphex(r[1], ==, 12);
+    g_assert_cmphex(r[2], ==, 0x502);
+    cpuid(0x1f, 3, r);
+    g_assert_cmphex(r[0] | r[1], ==, 0);
+    g_assert_cmphex(r[2], ==, 3);
+    b->m->topology = (CpuTopology){ 0 };
+    c->vcpu.apic_id = 0;
+}
+
+/* -cpu tsc-frequency: what RDTSC counts, CPUID says and the deadline timer waits for is one thing. */
+static void test_tsc_frequency(void)
+{
+    Bench *t = bench_new("max,tsc-frequency=2400000000");
+    uint32_t r[4];
+    uint64_t v, start = vcpu_tsc(&t->c->vcpu);
+
+    machine_lock(t->m);
+    clock_step(t->m->clock, NS_PER_MS);
+    machine_unlock(t->m);
+    g_assert_cmpuint(vcpu_tsc(&t->c->vcpu) - start, ==, 2400000);
+    x86_cpuid(t->c, 0x15, 0, r);
+    g_assert_cmpuint((uint64_t)r[2] * r[1] / r[0], ==, 2400000000);
+    x86_cpuid(t->c, 0x16, 0, r);
+    g_assert_cmpuint(r[0], ==, 2400);
+    x86_cpuid(t->c, 0x40000010, 0, r);
+    g_assert_cmpuint(r[0], ==, 2400000);
+    g_assert_true(x86_msr_read(t->c, 0xce, &v));
+    g_assert_cmpuint(v >> 8 & 0xff, ==, 24);
+    bench_free(t);
 }
 
 /* OSXSAVE, OSPKE and APIC follow the processor's state. */
@@ -691,9 +758,11 @@ static void test_models(void)
     g_assert_false(model_has("max,-sse3", FEAT_SSE3));
     model("pentum", "did you mean 'pentium'");
     model("max,+popcnd", "did you mean 'popcnt'");
-    model("max,+avx512f", "cannot do 'avx512f'");
     model("max,sse=maybe", "neither on nor off");
     model("max,+", "no feature");
+    model("max,tsc-frequency=2G", "tsc-frequency=2G: ");
+    model("max,tsc-frequency=1000", "must be 10000000 to");
+    model("max,tsc-frequency=20000000000", "tsc-frequency=20000000000: ");
 }
 
 /* What a processor lacks it refuses: CR4 bits and MSRs of a Pentium. */
@@ -718,8 +787,13 @@ static void test_help_and_registers(void)
     uint64_t v;
 
     bench_long(b, 0);
-    x86_cpu_help(s);
-    g_assert_nonnull(strstr(s->str, "pentium3"));
+    uint32_t words[CPUID_WORDS] = { 0 };
+    X86CpuGiver givers[] = { { .name = "all" }, { .name = "none", .words = words },
+                             { .name = "no", .why_not = "off" } };
+    x86_cpu_help(s, givers, G_N_ELEMENTS(givers));
+    g_assert_nonnull(strstr(s->str, "\n  pentium3 "));
+    g_assert_nonnull(strstr(s->str, "\n  x86-64-v1 "));
+    g_assert_nonnull(strstr(s->str, "\n    all          yes\n    none         lacks: fpu vme\n    no           off\n"));
     g_assert_nonnull(strstr(s->str, "sse4_2"));
     g_string_truncate(s, 0);
     c->regs[X86_R10] = 0x123456789abcdef0;
@@ -755,7 +829,8 @@ static void test_help_and_registers(void)
     X(cr0) X(lmsw_smsw) X(entering_long_mode) X(cr4) X(pdptes) X(cr8) X(debug_registers) X(cli_sti) X(popf) \
     X(pushf) X(popf_vme) X(hlt_and_privilege) X(umip_and_tsd) X(table_registers) X(fs_gs_base) X(in_out) \
     X(port_rights) X(rep_ins) X(rep_ins_partial) X(rep_ins_16_bit) X(rep_outs) X(msr_rules) X(rdmsr_wrmsr) X(tsc) \
-    X(reset_values) X(cpuid_vendor) X(cpuid_topology) X(cpuid_instruction) X(features_cover_the_table) X(models) \
+    X(reset_values) X(cpuid_vendor) X(cpuid_topology) X(cpuid_deep_topology) X(tsc_frequency) \
+    X(cpuid_instruction) X(features_cover_the_table) X(models) \
     X(small_model) X(help_and_registers)
 ALL_TESTS(TEST)
 

@@ -179,7 +179,6 @@ bool x86_translate_debug(X86Cpu *c, uint64_t linear, hwaddr *gpa);
 bool x86_read_debug(X86Cpu *c, uint64_t linear, void *buf, size_t len);
 /* "rip", "eax", "cs", "cr3": for the monitor's expressions */
 bool x86_register_value(X86Cpu *c, const char *name, uint64_t *value);
-void x86_cpu_help(GString *out);                        /* -cpu help, from the tables */
 /* One instruction as text (capstone, Intel syntax); its length, 0 when it is none. */
 unsigned x86_disas(const uint8_t *code, size_t avail, uint64_t pc, unsigned bits, GString *out);
 

@@ -19,9 +19,18 @@ typedef enum X86Feature {
 #undef FEATURE
 } X86Feature;
 
-/* "max", "pentium3,+pae,-apic": an unknown name is an error that names the nearest. */
+/* "max", "pentium3,+pae,-apic": an unknown name is an error that names the nearest; what cannot be given
+ * is one error that lists all of it. */
 X86Model *x86_model_new(const char *spec, GError **errp);
 void x86_model_free(X86Model *m);
+
+/* -cpu help, from the tables. */
+typedef struct X86CpuGiver {    /* an accelerator, and which features it can run */
+    const char *name;
+    const char *why_not;        /* it does not work here at all, and why; or NULL */
+    const uint32_t *words;      /* CPUID_WORDS of them; NULL: all that the interpreter runs */
+} X86CpuGiver;
+void x86_cpu_help(GString *out, const X86CpuGiver *givers, unsigned n);
 const char *x86_model_name(const X86Model *m);
 
 bool x86_feature(const X86Cpu *c, X86Feature feature);
@@ -31,6 +40,7 @@ bool x86_canonical_base(const X86Cpu *c, uint64_t linear);
 void x86_cpuid(const X86Cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);  /* EAX EBX ECX EDX */
 uint32_t x86_cr4_valid(const X86Cpu *c);                /* bits that may be set */
 uint32_t x86_signature(const X86Cpu *c);                /* CPUID.1:EAX, in EDX after reset */
+unsigned x86_tsc_khz(const X86Cpu *c);                  /* that -cpu asks for */
 unsigned x86_phys_bits(const X86Cpu *c);                /* of a physical address: MAXPHYADDR */
 
 /* False: #GP(0). */
