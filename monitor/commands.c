@@ -108,6 +108,11 @@ static bool cmd_ringbuf_read(Session *s, const ArgValue *a, GString *out, GError
     return true;
 }
 
+static bool cmd_gdbserver(Session *s, const ArgValue *a, GString *out, GError **errp)
+{
+    return s->all->host.gdbserver(s->all->host.opaque, a[0].given ? a[0].text : NULL, out, errp);
+}
+
 static Handler cmd_help;
 static void command_names(Session *s, GPtrArray *names);
 
@@ -119,6 +124,8 @@ const Command monitor_commands[] = {
     { "cpu", NULL, { { "index", ARG_NUMBER } }, "processor that the next commands are about", false, cmd_cpu },
     { "eject", NULL, { { "-f", ARG_FLAG, true }, { "drive", ARG_WORD, .names = drive_names } },
       "take the medium out of a drive; -f: even when the guest has locked it", false, cmd_eject },
+    { "gdbserver", NULL, { { "dev", ARG_WORD, true } },
+      "wait for gdb there, as -gdb; none: no longer; without: where", false, cmd_gdbserver },
     { "help", "?", { { "command", ARG_WORD, true, command_names } }, "what commands there are", false, cmd_help },
     { "i", NULL, { { "/fmt", ARG_FORMAT, true }, { "port", ARG_NUMBER } }, "read a port: i/b, i/h, i/w", false,
       cmd_in },

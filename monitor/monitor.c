@@ -90,7 +90,12 @@ static void complete(void *opaque, const char *line, size_t *start, GPtrArray *n
 
 void monitors_run(Monitors *ms, const char *line, GString *out)
 {
-    Session s = { .all = ms };
+    monitors_run_on(ms, 0, line, out);
+}
+
+void monitors_run_on(Monitors *ms, unsigned cpu, const char *line, GString *out)
+{
+    Session s = { .all = ms, .cpu = cpu };
 
     run_line(&s, line, out);
 }

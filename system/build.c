@@ -275,6 +275,17 @@ static bool open_monitors(System *s, GError **errp)
     return true;
 }
 
+static bool open_debugger(System *s, GError **errp)
+{
+    const char *id = s->cfg->gdb->len ? g_ptr_array_index(s->cfg->gdb, 0) : "none";
+
+    if (strcmp(id, "none") && !system_gdb_open(s, find_chardev(s, id), errp)) {
+        g_prefix_error(errp, "-gdb chardev:%s: ", id);
+        return false;
+    }
+    return true;
+}
+
 static bool open_ui(System *s, GError **errp)
 {
     const UiBackend *b = ui_find(s->cfg->display, errp);
@@ -307,7 +318,7 @@ static bool build(System *s, GError **errp)
     for (i = 0; i < s->m->vcpus->len; i++) {
         x86_reset(x86_cpu(g_ptr_array_index(s->m->vcpus, i)));
     }
-    return start_engine(s, errp) && open_monitors(s, errp) && open_ui(s, errp);
+    return start_engine(s, errp) && open_monitors(s, errp) && open_debugger(s, errp) && open_ui(s, errp);
 }
 
 /* What a failed build has opened is left to the end of the process, but not forgotten: volatile keeps
@@ -341,6 +352,9 @@ System *system_build(const Config *cfg, GError **errp)
 
 void system_free(System *s)
 {
+    machine_lock(s->m);
+    gdb_server_free(s->gdb);
+    machine_unlock(s->m);
     runner_free(s->runner);
     machine_lock(s->m);
     ui_close(s->ui);

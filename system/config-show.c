@@ -129,6 +129,7 @@ static void command_line(const Config *c, GPtrArray *words)
     add_ports(words, "-serial", c->serial);
     add_ports(words, "-parallel", c->parallel);
     add_ports(words, "-monitor", c->monitors);
+    add_ports(words, "-gdb", c->gdb);
     for (guint i = 0; i < c->globals->len; i++) {
         text(words, "-global", g_ptr_array_index(c->globals, i));
     }

@@ -66,6 +66,7 @@ Config *config_new(void)
     c->serial = g_ptr_array_new_with_free_func(g_free);
     c->parallel = g_ptr_array_new_with_free_func(g_free);
     c->monitors = g_ptr_array_new_with_free_func(g_free);
+    c->gdb = g_ptr_array_new_with_free_func(g_free);
     return c;
 }
 
@@ -75,7 +76,7 @@ void config_free(Config *c)
         return;
     }
     GPtrArray *lists[] = { c->firmware_dirs, c->drives, c->devices, c->globals, c->chardevs, c->serial,
-                           c->parallel, c->monitors, c->accels };
+                           c->parallel, c->monitors, c->gdb, c->accels };
     char *texts[] = { c->machine, c->cpu, c->vga, c->name, c->rtc_base, c->bios, c->image, c->kernel,
                       c->initrd, c->append, c->boot_order, c->boot_once, c->display, c->log_items,
                       c->log_file, c->pidfile };
@@ -347,6 +348,7 @@ static bool resolve_ports(Config *c, GError **errp)
 {
     const UiBackend *ui = c->display ? ui_find(c->display, errp) : c->nographic ? NULL : ui_default();
     bool none = !ui || !strcmp(ui->name, "none");
+    OptionUse gdb_default = { .value = "tcp::1234", .origin = "-s" };
 
     if (c->display && !ui) {
         return false;
@@ -360,8 +362,12 @@ static bool resolve_ports(Config *c, GError **errp)
     if (!c->display) {
         c->display = g_strdup(none ? "none" : ui->name);
     }
+    if (c->gdb_default && !take_gdb(c, &gdb_default, errp)) {
+        g_prefix_error(errp, "-s: ");
+        return false;
+    }
     return use_chardevs(c, c->serial, "serial", errp) && use_chardevs(c, c->parallel, "parallel", errp) &&
-           use_chardevs(c, c->monitors, "monitor", errp);
+           use_chardevs(c, c->monitors, "monitor", errp) && use_chardevs(c, c->gdb, "gdb", errp);
 }
 
 /* ---- the rest ---- */

@@ -10,7 +10,7 @@
 typedef bool OptionTake(Config *c, const OptionUse *use, GError **errp);
 OptionTake take_accel, take_machine, take_memory, take_smp, take_boot, take_disk, take_floppy, take_cdrom,
     take_drive, take_device, take_global, take_serial, take_parallel, take_chardev, take_monitor, take_mon,
-    take_debugcon, take_rtc, take_display, take_log, take_action, take_name, take_vga, take_cpu;
+    take_debugcon, take_rtc, take_display, take_log, take_gdb, take_action, take_name, take_vga, take_cpu;
 
 /* options-help.c: what "-option help" lists */
 void values_accel(GString *out);

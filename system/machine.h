@@ -8,6 +8,7 @@
 #include "block/block.h"
 #include "chardev/chardev.h"
 #include "core/machine.h"
+#include "gdbstub/gdbstub.h"
 #include "monitor/monitor.h"
 #include "system/system.h"
 #include "ui/input.h"
@@ -21,6 +22,7 @@ struct System {
     Ui *ui;
     Input *input;
     Monitors *monitors;
+    GdbServer *gdb;                 /* NULL: nobody waits for a debugger */
     GPtrArray *chardevs;            /* of CharBack * */
     GPtrArray *blocks;              /* of Block *, until a device owns them */
     bool powered_off;               /* with -no-shutdown: only a reset leads on */
@@ -32,6 +34,10 @@ struct System {
 
 /* monitor-host.c: what monitors ask of us */
 void system_monitor_host(System *s, MonitorHost *host);
+/* gdb.c */
+bool system_gdb_open(System *s, CharBack *back, GError **errp);
+/* MonitorHost.gdbserver */
+bool system_gdbserver(void *opaque, const char *dev, GString *out, GError **errp);
 /* run.c */
 void system_pause(System *s);
 bool system_resume(System *s, GError **errp);

@@ -51,6 +51,6 @@ void system_monitor_host(System *s, MonitorHost *host)
 {
     *host = (MonitorHost){
         .running = host_running, .pause = host_pause, .resume = host_resume, .accel = host_accel,
-        .name = host_name, .version = host_version, .chardev = host_chardev, .opaque = s,
+        .name = host_name, .version = host_version, .chardev = host_chardev, .gdbserver = system_gdbserver, .opaque = s,
     };
 }

@@ -9,6 +9,7 @@
 #include "block/block.h"
 #include "chardev/chardev.h"
 #include "core/device.h"
+#include "gdbstub/gdbstub.h"
 #include "hw/pc.h"
 #include "ui/ui.h"
 #include "util/error.h"
@@ -494,6 +495,26 @@ bool take_debugcon(Config *c, const OptionUse *use, GError **errp)
     value = g_strdup_printf("isa-debugcon,chardev=%s", id);
     device.value = value;
     return !strcmp(id, "none") || take_device(c, &device, errp);
+}
+
+bool take_gdb(Config *c, const OptionUse *use, GError **errp)
+{
+    g_autofree char *spec = NULL;
+
+    if (c->gdb->len) {
+        error_set(errp, "there is one line for a debugger, and it has been given already");
+        return false;
+    }
+    if (!strcmp(use->value, "none") || g_str_has_prefix(use->value, "chardev:")) {
+        g_ptr_array_add(c->gdb, short_form(c, use, "gdb", errp));
+        return true;
+    }
+    spec = gdb_chardev_spec(use->value, "gdb", errp);
+    if (!spec || !config_add_chardev(c, use->origin, spec, errp)) {
+        return false;
+    }
+    g_ptr_array_add(c->gdb, g_strdup("gdb"));
+    return true;
 }
 
 /* ---- the rest ---- */

@@ -179,7 +179,7 @@ const Option option_table[] = {
     { "vga", NULL, SECTION_DISPLAY, OPTION_KEYS, "std|none", "the display adapter",
       .first = "type", .keys = vga_keys, .take = take_vga },
 
-    { "S", NULL, SECTION_RUN, OPTION_FLAG, NULL, "wait for the monitor's cont before starting", AT(paused) },
+    { "S", NULL, SECTION_RUN, OPTION_FLAG, NULL, "wait for the monitor's cont, or gdb's, before starting", AT(paused) },
     { "no-reboot", NULL, SECTION_RUN, OPTION_FLAG, NULL, "end instead of resetting", AT(no_reboot) },
     { "no-shutdown", NULL, SECTION_RUN, OPTION_FLAG, NULL, "pause instead of ending when the guest powers off",
       AT(no_shutdown) },
@@ -190,6 +190,10 @@ const Option option_table[] = {
     { "pidfile", NULL, SECTION_RUN, OPTION_TEXT, "file", "write the process id there; removed at the end",
       AT(pidfile) },
 
+    { "s", NULL, SECTION_DEBUG, OPTION_FLAG, NULL, "the same as -gdb tcp::1234", AT(gdb_default) },
+    { "gdb", NULL, SECTION_DEBUG, OPTION_VALUE, "dev",
+      "wait for gdb there: tcp::PORT, unix:F, stdio, chardev:ID; with -S before the first instruction",
+      .take = take_gdb },
     { "d", NULL, SECTION_DEBUG, OPTION_VALUE, "item[,...]", "log these; -d help lists them", .take = take_log,
       .values = values_log },
     { "D", NULL, SECTION_DEBUG, OPTION_TEXT, "file", "log to this file instead of standard error",

@@ -23,6 +23,8 @@ typedef struct MonitorHost {
     const char *(*name)(void *opaque);              /* of the machine; NULL: none given */
     const char *(*version)(void *opaque);
     CharBack *(*chardev)(void *opaque, unsigned i); /* the i-th; NULL after the last */
+    /* The debugger's line: as -gdb, "none" or NULL to ask; says what there is now. */
+    bool (*gdbserver)(void *opaque, const char *dev, GString *out, GError **errp);
     void *opaque;
 } MonitorHost;
 
@@ -31,5 +33,6 @@ void monitors_free(Monitors *ms);                   /* NULL is fine */
 bool monitors_add(Monitors *ms, CharBack *back, GError **errp);
 /* One command line, as if typed; what it says, and its error as "error: ...", go to `out`. */
 void monitors_run(Monitors *ms, const char *line, GString *out);
+void monitors_run_on(Monitors *ms, unsigned cpu, const char *line, GString *out);   /* about this processor */
 
 #endif

@@ -60,9 +60,11 @@ typedef struct Config {
     GPtrArray *chardevs;            /* of ChardevConfig * */
     GPtrArray *serial, *parallel;   /* of char *: id of a chardev, or "none" */
     GPtrArray *monitors;            /* of char *: id of a chardev, or "none" */
+    GPtrArray *gdb;                 /* the same, one at most */
     /* how it runs */
     char *display;
     bool nographic, nodefaults;
+    bool gdb_default;               /* -s */
     bool no_reboot, no_shutdown, paused, daemonize;
     char *log_items, *log_file, *pidfile;
     bool show_config;

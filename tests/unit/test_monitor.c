@@ -76,6 +76,12 @@ static const char *host_text(void *opaque)
     return "1.2.3";
 }
 
+static bool host_gdbserver(void *opaque, const char *dev, GString *out, GError **errp)
+{
+    g_string_append_printf(out, "asked for %s\n", dev ? dev : "nothing");
+    return true;
+}
+
 static CharBack *host_chardev(void *opaque, unsigned i)
 {
     return i ? NULL : ((Rig *)opaque)->ring;
@@ -110,7 +116,8 @@ static bool drive_change(BlockDrive *d, Block *medium, bool force, GError **errp
 static void rig_up(Rig *r, gconstpointer unused)
 {
     static const uint8_t code[] = { 0xb8, 0x34, 0x12, 0xcd, 0x10, 0xf4, 'h', 'i', '\'', 0xff };
-    MonitorHost host = { host_running, host_pause, host_resume, host_accel, host_text, host_text, host_chardev, r };
+    MonitorHost host = { host_running, host_pause, host_resume, host_accel, host_text, host_text, host_chardev,
+                         host_gdbserver, r };
 
     r->m = machine_new(clock_new_manual());
     machine_lock(r->m);
@@ -285,6 +292,8 @@ static void info_items(Rig *r, gconstpointer unused)
     SAYS_IN("info regsiters", "did you mean 'registers'?");
     SAYS_IN("info nothing-like-it", "info lists them");
     chardev_write(r->ring, (const uint8_t *)"printed", 7);
+    SAYS("gdbserver", "asked for nothing\n");
+    SAYS("gdbserver unix:x", "asked for unix:x\n");
     SAYS("ringbuf_read ring", "printed");
     SAYS_IN("ringbuf_read rin", "there is no chardev 'rin'");
 }

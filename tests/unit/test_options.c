@@ -61,6 +61,7 @@ static const char *const samples[] = {
     "-snapshot", "-boot order=dc,once=a,menu=on,splash-time=100,reboot-timeout=5", "-kernel k", "-initrd i",
     "-append 'a b'", "-bios b", "-L /tmp", "-serial null", "-parallel file:/tmp/x", "-chardev null,id=x",
     "-monitor none", "-mon chardev=x", "-nodefaults", "-display none", "-nographic", "-vga none", "-S",
+    "-s", "-gdb tcp::1234", "-gdb stdio",
     "-no-reboot", "-no-shutdown", "-action reboot=shutdown,shutdown=pause", "-daemonize", "-pidfile p",
     "-d int,guest_errors", "-D log",
     "-show-config",

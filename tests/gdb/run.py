@@ -1,0 +1,31 @@
+#!/usr/bin/env python3
+"""Run one case of cases.py inside the real gdb.  Exit status 77: skipped, there is no gdb.
+
+Usage: run.py TINAMOU KERNEL_ELF KERNEL_ROM ACCEL CASE
+"""
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+TIMEOUT = 90 * float(os.environ.get('TINAMOU_SLOW', '1'))
+
+
+def main(tinamou, elf, rom, accel, case):
+    if not shutil.which('gdb'):
+        print('skipped: gdb is missing (package gdb)')
+        return 77
+    with tempfile.TemporaryDirectory(prefix='tinamou-gdb-') as tmp:
+        env = dict(os.environ, TINAMOU=os.path.abspath(tinamou), KERNEL=os.path.abspath(elf), HOME=tmp,
+                   ROM=os.path.abspath(rom), ACCEL=accel, CASE=case, SCRIPTS=str(HERE.parents[1] / 'scripts'))
+        done = subprocess.run(['gdb', '-nx', '-batch', '-x', str(HERE / 'cases.py')], cwd=tmp, env=env, text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=TIMEOUT)
+    print(done.stdout)
+    return 0 if f'case {case} passed' in done.stdout else 1
+
+
+sys.exit(main(*sys.argv[1:]))
