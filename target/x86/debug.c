@@ -61,6 +61,9 @@ void x86_debug_changed(X86Cpu *c)
             d->data = true;
         }
     }
+    if (d->code) {
+        d->alone = true;                        /* so that the run loop sees that it must look */
+    }
     if (d->data || had_data) {
         x86_tlb_flush(c, true);
     }

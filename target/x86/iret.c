@@ -116,6 +116,9 @@ static void leave_protected(X86Cpu *c, unsigned size)
     }
     code_check_offset(c, &d, rip);
     x86_desc_set_accessed(c, &d);
+    if (new_stack) {
+        return_set_accessed(c, &ss);
+    }
 
     code_commit(c, &d, selector, rpl, rip);
     if (new_stack) {

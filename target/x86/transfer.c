@@ -394,7 +394,13 @@ void return_check_stack(X86Cpu *c, X86Desc *d, uint16_t selector, unsigned rpl, 
     if (!(d->ar & AR_P)) {
         x86_raise_error(c, EXC_SS, SELECTOR_ERROR(selector));
     }
-    x86_desc_set_accessed(c, d);
+}
+
+void return_set_accessed(X86Cpu *c, X86Desc *d)
+{
+    if (d->ar & AR_P) {
+        x86_desc_set_accessed(c, d);
+    }
 }
 
 void return_commit_stack(X86Cpu *c, const X86Desc *d, uint16_t selector, uint64_t sp)
@@ -459,6 +465,7 @@ void x86_far_return(X86Cpu *c, unsigned size, unsigned drop)
     return_check_stack(c, &ss, ss_selector, rpl, code_is_64(c, &d));
     code_check_offset(c, &d, rip);
     x86_desc_set_accessed(c, &d);
+    return_set_accessed(c, &ss);
     code_commit(c, &d, selector, rpl, rip);
     return_commit_stack(c, &ss, ss_selector, sp + drop);
     return_drop_segments(c);

@@ -43,6 +43,7 @@ static inline bool code_is_64(const X86Cpu *c, const X86Desc *d)
 void return_check_code(X86Cpu *c, X86Desc *d, uint16_t selector);
 /* d->ar 0: null, which 64-bit code below level 3 may have. */
 void return_check_stack(X86Cpu *c, X86Desc *d, uint16_t selector, unsigned rpl, bool to_64);
+void return_set_accessed(X86Cpu *c, X86Desc *d);
 void return_commit_stack(X86Cpu *c, const X86Desc *d, uint16_t selector, uint64_t sp);
 void return_drop_segments(X86Cpu *c);
 

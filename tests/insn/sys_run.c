@@ -1,6 +1,7 @@
 /*
- * Runs the programs of tests/insn/sys under an accelerator: 16 MiB of RAM, one processor, and a port
- * (0xf4) by which a program says 0 for success, or the line of the check that failed.
+ * Runs the programs of tests/insn/sys under an accelerator: 16 MiB of RAM, one processor, and three
+ * ports.  0xf4: 0 for success, or the line of the check that failed; 0xf8: where the name of the case lies
+ * that begins now; 0xfc: an interrupt of this vector is wanted, or with bit 8 an NMI.
  *
  * Usage: sys_run ACCEL PROGRAM.bin
  */
@@ -11,7 +12,8 @@
 #include "target/x86/cpu.h"
 #include "target/x86/segments.h"
 
-enum { RAM_SIZE = 16 << 20, LOAD_AT = 0x7c00, REPORT_PORT = 0xf4, MAX_INSNS = 5000000 };
+enum { RAM_SIZE = 16 << 20, LOAD_AT = 0x7c00, REPORT_PORT = 0xf4, MAX_INSNS = 5000000, NAME_MAX_LEN = 100 };
+enum { REPORT_RESULT = 0, REPORT_CASE = 4, REPORT_INTERRUPT = 8, REPORT_SIZE = 12 };
 
 typedef struct Run {
     Machine *m;
@@ -19,6 +21,9 @@ typedef struct Run {
     Region ram, report;
     uint32_t result;
     bool reported;
+    char name[NAME_MAX_LEN];    /* of the case at work */
+    unsigned cases;
+    uint8_t vector;             /* of the interrupt that is wanted */
 } Run;
 
 static uint64_t report_read(void *dev, hwaddr off, unsigned size)
@@ -30,15 +35,39 @@ static void report_write(void *dev, hwaddr off, uint64_t val, unsigned size)
 {
     Run *r = dev;
 
-    if (!r->reported) {
-        r->result = (uint32_t)val;
+    switch (off) {
+    case REPORT_RESULT:
+        r->result = r->reported ? r->result : (uint32_t)val;
         r->reported = true;
+        break;
+    case REPORT_CASE:
+        as_read(r->m->mem, val, r->name, sizeof(r->name) - 1);
+        r->cases++;
+        break;
+    case REPORT_INTERRUPT:
+        r->vector = (uint8_t)val;
+        vcpu_raise(&r->c->vcpu, val & 0x100 ? VCPU_NMI : VCPU_INTR);
+        break;
     }
+}
+
+static int acknowledge(void *opaque)
+{
+    Run *r = opaque;
+
+    vcpu_lower(&r->c->vcpu, VCPU_INTR);
+    return r->vector;
+}
+
+static bool pending(void *opaque)
+{
+    return true;
 }
 
 static bool make_machine(Run *r, const char *program, GError **errp)
 {
     static const RegionOps ops = { .read = report_read, .write = report_write };
+    static const IntCtl intctl = { .acknowledge = acknowledge, .pending = pending };
     g_autofree char *code = NULL;
     gsize len;
 
@@ -54,7 +83,7 @@ static bool make_machine(Run *r, const char *program, GError **errp)
     }
     memory_commit(r->m->mem);
     memory_begin(r->m->io);
-    region_init_io(&r->report, "report", 4, &ops, r);
+    region_init_io(&r->report, "report", REPORT_SIZE, &ops, r);
     region_map(&r->m->io_root, REPORT_PORT, &r->report, 0);
     memory_commit(r->m->io);
     machine_unlock(r->m);
@@ -63,6 +92,7 @@ static bool make_machine(Run *r, const char *program, GError **errp)
         return false;
     }
     g_ptr_array_add(r->m->vcpus, &r->c->vcpu);
+    vcpu_set_intctl(&r->c->vcpu, &intctl, r);
     as_write(r->m->mem, LOAD_AT, code, len);
     x86_seg_set_real(r->c, X86_CS, 0);
     r->c->regs[X86_RIP] = LOAD_AT;
@@ -75,7 +105,7 @@ static void say_where(Run *r, const char *what)
     g_autoptr(GString) s = g_string_new(NULL);
 
     x86_info_registers(r->c, s);
-    fprintf(stderr, "%s\n%s", what, s->str);
+    fprintf(stderr, "%s, in case %u: %s\n%s", what, r->cases, r->cases ? r->name : "(none)", s->str);
 }
 
 static bool run(Run *r, const char *accel, GError **errp)
@@ -101,8 +131,8 @@ static bool run(Run *r, const char *accel, GError **errp)
         return true;
     }
     if (r->result) {
-        fprintf(stderr, "check in line %u\n", r->result);
-        say_where(r, "registers:");
+        g_autofree char *what = g_strdup_printf("check in line %u", r->result);
+        say_where(r, what);
     }
     return true;
 }
@@ -133,6 +163,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", err->message);
         return 2;
     }
+    printf("%u cases\n", r.cases);
     unmake_machine(&r);
     return r.reported && r.result == 0 ? 0 : 1;
 }

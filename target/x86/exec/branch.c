@@ -125,7 +125,7 @@ void exec_call(X86Cpu *c, const X86Insn *in)
 
 static void call64_relative(X86Cpu *c, const X86Insn *in)
 {
-    uint64_t to = c->regs[X86_RIP] + in->imm, sp = c->regs[X86_RSP] - 8;
+    uint64_t to = relative(c, in), sp = c->regs[X86_RSP] - 8;
 
     x86_store64(c, X86_SS, sp, c->regs[X86_RIP]);
     c->regs[X86_RSP] = sp;

@@ -22,6 +22,15 @@ static void flat_stack(X86Cpu *c, uint16_t selector)
     x86_seg_set(c, X86_SS, (selector & 0xfffc) | c->cpl, 0, 0xffffffff, FLAT_DATA | c->cpl << 5);
 }
 
+/* These two take a single step by the TF that they leave, not by the one that they found: the kernel
+ * masks it with FMASK, and a SYSRET that sets it ends the step of the program's SYSCALL. */
+static void step_behind(X86Cpu *c)
+{
+    if (c->rflags & FL_TF) {
+        x86_trap_pending(c, DR6_BS);
+    }
+}
+
 void exec_syscall(X86Cpu *c, const X86Insn *in)
 {
     uint16_t cs = c->star >> 32;
@@ -32,8 +41,9 @@ void exec_syscall(X86Cpu *c, const X86Insn *in)
     c->regs[X86_R11] = flags;
     c->regs[X86_RIP] = c->lstar;
     flat_code(c, cs, 0, true);
-    flat_stack(c, (cs & 0xfffc) + 8);
+    flat_stack(c, cs + 8);
     x86_set_rflags(c, flags & ~(uint32_t)c->fmask);
+    step_behind(c);
 }
 
 void exec_sysret(X86Cpu *c, const X86Insn *in)
@@ -49,6 +59,7 @@ void exec_sysret(X86Cpu *c, const X86Insn *in)
     flat_code(c, to_64 ? base + 16 : base, 3, to_64);
     flat_stack(c, base + 8);
     x86_set_rflags(c, flags);
+    step_behind(c);
 }
 
 void exec_sysenter(X86Cpu *c, const X86Insn *in)
