@@ -37,6 +37,7 @@ typedef struct Start {
 } Start;
 
 enum { SLICE = 1 << 30 };       /* instructions; requests end a slice sooner */
+enum { FIRST_LOOK_US = 50, LAST_LOOK_US = 2000 };
 
 /* Sleep until a resume later than `since`; false: the thread is to end. */
 static bool park(Runner *r, uint64_t *since)
@@ -54,12 +55,29 @@ static bool park(Runner *r, uint64_t *since)
     return go;
 }
 
+/* Until something wakes the processor.  MWAIT's line is looked at less and less often: at first a wake-up is
+ * near, later the host's time counts more. */
+static void wait_halted(Vcpu *v)
+{
+    X86Cpu *c = x86_cpu(v);
+    unsigned us = FIRST_LOOK_US;
+
+    for (uint32_t seen = atomic_load(&v->requests); !x86_interrupt_due(c) && !x86_mwait_over(c);
+         seen = atomic_load(&v->requests)) {
+        if (x86_in_mwait(c)) {
+            vcpu_wait_for(v, seen, us);
+            us = MIN(2 * us, (unsigned)LAST_LOOK_US);
+        } else {
+            vcpu_wait(v, seen);
+        }
+    }
+}
+
 /* Runs guest code until this thread has to park.  A step that is done counts even if somebody else
  * wants to pause at the same time, and so does a breakpoint: neither comes again. */
 static RunStop run_until_parked(Runner *r, Vcpu *v, bool step)
 {
     Machine *m = r->accel->machine;
-    X86Cpu *c = x86_cpu(v);
 
     v->hold_interrupts = step && !v->halted;
     for (;;) {
@@ -77,10 +95,7 @@ static RunStop run_until_parked(Runner *r, Vcpu *v, bool step)
             break;
         case RUN_HALTED:
             v->hold_interrupts = false;
-            for (uint32_t seen = atomic_load(&v->requests); !x86_interrupt_due(c);
-                 seen = atomic_load(&v->requests)) {
-                vcpu_wait(v, seen);
-            }
+            wait_halted(v);
             break;
         case RUN_SHUTDOWN:
             machine_request(m, r->catch_shutdown ? MACHINE_PAUSE : MACHINE_RESET);

@@ -111,6 +111,16 @@ void vcpu_wait(Vcpu *c, uint32_t seen)
     g_mutex_unlock(&c->lock);
 }
 
+void vcpu_wait_for(Vcpu *c, uint32_t seen, unsigned us)
+{
+    gint64 end = g_get_monotonic_time() + us;
+
+    g_mutex_lock(&c->lock);
+    while (!(atomic_load(&c->requests) & ~seen) && g_cond_wait_until(&c->wake, &c->lock, end)) {
+    }
+    g_mutex_unlock(&c->lock);
+}
+
 static void set_a20_mask(Vcpu *c, void *arg)
 {
     c->a20_mask = arg ? ~0ull : ~(1ull << 20);

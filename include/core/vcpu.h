@@ -76,7 +76,8 @@ void vcpu_start_at(Vcpu *c, uint8_t vector);    /* SIPI */
 /* Run fn on the vCPU's thread between two instructions (at once when it is not running). */
 void vcpu_post(Vcpu *c, void (*fn)(Vcpu *c, void *arg), void *arg);
 void vcpu_run_work(Vcpu *c);                    /* the vCPU's thread, on VCPU_WORK */
-void vcpu_wait(Vcpu *c, uint32_t seen);         /* sleep until requests has a bit that `seen` has not */
+void vcpu_wait(Vcpu *c, uint32_t seen);         /* sleep until requests has a bit that `seen` has not ... */
+void vcpu_wait_for(Vcpu *c, uint32_t seen, unsigned us);        /* ... but not for longer */
 void vcpu_set_a20(Vcpu *c, bool on);            /* posted; then map_changed() */
 
 /* The processor whose thread this is, or NULL: tells a local APIC who is asking. */

@@ -139,7 +139,7 @@ bool x86_write_efer(X86Cpu *c, uint64_t value)
 
     valid |= x86_feature(c, FEAT_SYSCALL) ? EFER_SCE : 0;
     valid |= x86_feature(c, FEAT_LM) ? EFER_LME : 0;
-    valid |= x86_feature(c, FEAT_NX) ? EFER_NXE : 0;
+    valid |= x86_feature(c, FEAT_NX) && !(c->misc_enable & MISC_XD_DISABLE) ? EFER_NXE : 0;
     value &= ~(uint64_t)EFER_LMA;                       /* read-only: writes are ignored (2.2.1) */
     if ((value & ~valid) || ((c->cr0 & CR0_PG) && ((value ^ old) & EFER_LME))) {
         return false;

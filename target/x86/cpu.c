@@ -121,6 +121,7 @@ static void reset_core(X86Cpu *c)
     c->sti_shadow = c->ss_shadow = c->nmi_blocked = false;
     memset(&c->exc, 0, sizeof(c->exc));
     c->exc.vector = c->exc.delivering = -1;
+    memset(&c->monitor, 0, sizeof(c->monitor));
     c->cur = NULL;
     /* 8.4.2: the boot processor starts; the others wait for SIPI. */
     c->wait_sipi = c->vcpu.halted = c->vcpu.index != 0;
@@ -157,7 +158,10 @@ void x86_reset(X86Cpu *c)
     memset(c->mtrr_fixed, 0, sizeof(c->mtrr_fixed));
     memset(c->mtrr_base, 0, sizeof(c->mtrr_base));
     memset(c->mtrr_mask, 0, sizeof(c->mtrr_mask));
-    c->misc_enable = 1;                                 /* fast strings */
+    c->misc_enable = MISC_FAST_STRING | MISC_NO_BTS | MISC_NO_PEBS
+        | (x86_feature(c, FEAT_MONITOR) ? MISC_MONITOR : 0);
+    c->mcg_status = c->mcg_ctl = 0;
+    memset(c->mc_ctl, 0, sizeof(c->mc_ctl));
     c->spec_ctrl = 0;
     c->tsc_adjust = 0;
     c->vcpu.tsc_offset = -(vcpu_tsc(&c->vcpu) - c->vcpu.tsc_offset);    /* the TSC starts at 0 */

@@ -82,6 +82,9 @@ static void leaf_1(const X86Cpu *c, uint32_t out[4])
     if (c->cr4 & CR4_OSXSAVE) {
         out[ECX] |= 1 << 27;
     }
+    if (!(c->misc_enable & MISC_MONITOR)) {
+        out[ECX] &= ~(1u << (FEAT_MONITOR % 32));
+    }
     if (apic_is_off(c)) {
         out[EDX] &= ~(1u << (FEAT_APIC % 32));
     }
@@ -168,13 +171,19 @@ static void leaf_15(const X86Cpu *c, uint32_t out[4])
     out[ECX] = VCPU_TSC_KHZ * 1000u;
 }
 
+/* Old systems cannot take more than 2, and their firmware says so in an MSR (volume 4, table 2-2). */
+static uint32_t highest_leaf(const X86Cpu *c)
+{
+    return c->misc_enable & MISC_LIMIT_CPUID ? MIN(c->model->level, 2u) : c->model->level;
+}
+
 static void basic(const X86Cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
     const X86Model *m = c->model;
 
     switch (leaf) {
     case 0:
-        leaf_vendor(out, m->level);
+        leaf_vendor(out, highest_leaf(c));
         break;
     case 1:
         leaf_1(c, out);
@@ -185,6 +194,13 @@ static void basic(const X86Cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out
         break;
     case 4:
         leaf_4(c, subleaf, out);
+        break;
+    case 5:                                             /* MONITOR's line; one C1 state, ended by interrupts */
+        if (x86_feature(c, FEAT_MONITOR)) {
+            out[EAX] = out[EBX] = X86_MONITOR_LINE;
+            out[ECX] = 3;
+            out[EDX] = 1 << 4;
+        }
         break;
     case 6:
         out[EAX] = m->word[CPUID_6_EAX];
@@ -239,6 +255,9 @@ static void extended(const X86Cpu *c, uint32_t leaf, uint32_t out[4])
     case 0x80000001:
         out[ECX] = m->word[CPUID_8000_0001_ECX];
         out[EDX] = m->word[CPUID_8000_0001_EDX];
+        if (c->misc_enable & MISC_XD_DISABLE) {
+            out[EDX] &= ~(1u << (FEAT_NX % 32));
+        }
         break;
     case 0x80000002: case 0x80000003: case 0x80000004:
         for (unsigned i = 0; i < 4; i++) {
@@ -268,7 +287,8 @@ void x86_cpuid(const X86Cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4]
         extended(c, leaf, out);
     } else {
         /* Volume 2A: what is beyond the highest leaf reads as the highest basic one. */
-        basic(c, MIN(leaf, m->level), leaf > m->level ? 0 : subleaf, out);
+        uint32_t highest = highest_leaf(c);
+        basic(c, MIN(leaf, highest), leaf > highest ? 0 : subleaf, out);
     }
 }
 

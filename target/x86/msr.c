@@ -3,8 +3,8 @@
  *
  * An MSR that no row names is #GP and is counted as not modelled.
  *
- * Not modelled: machine-check banks beyond an empty MCG, performance counters, the effect of memory
- * types.
+ * Not modelled: machine checks (the banks are there and stay empty), performance counters, the effect
+ * of memory types.
  */
 #include "target/x86/model.h"
 
@@ -29,9 +29,62 @@ enum { ANY = 0xffff, MTRR_VARIABLE = 8 };
 
 /* ---- registers that are more than a value ---- */
 
+/* It comes with the first feature that has a bit in it. */
+static bool has_efer(X86Cpu *c)
+{
+    return x86_feature(c, FEAT_SYSCALL) || x86_feature(c, FEAT_LM) || x86_feature(c, FEAT_NX);
+}
+
+static bool read_efer(X86Cpu *c, uint32_t n, uint64_t *v)
+{
+    *v = c->efer;
+    return has_efer(c);
+}
+
 static bool write_efer(X86Cpu *c, uint32_t n, uint64_t v)
 {
-    return x86_write_efer(c, v);
+    return has_efer(c) && x86_write_efer(c, v);
+}
+
+/* Volume 4, table 2-2: the bits that say what the processor has not got cannot be changed. */
+static bool write_misc_enable(X86Cpu *c, uint32_t n, uint64_t v)
+{
+    const uint64_t fixed = MISC_PERFMON | MISC_NO_BTS | MISC_NO_PEBS;
+
+    if ((v & MISC_MONITOR) && !x86_feature(c, FEAT_MONITOR)) {
+        return false;
+    }
+    if ((v & MISC_XD_DISABLE) && (!x86_feature(c, FEAT_NX) || (c->efer & EFER_NXE))) {
+        return false;
+    }
+    c->misc_enable = (v & ~fixed) | (c->misc_enable & fixed);
+    return true;
+}
+
+/* ---- machine checks (volume 3B 15.3): banks that report nothing ---- */
+
+enum { MCG_CTL_P = 1 << 8 };
+
+static bool read_mcg_cap(X86Cpu *c, uint32_t n, uint64_t *v)
+{
+    *v = X86_MC_BANKS | MCG_CTL_P;
+    return true;
+}
+
+/* CTL, STATUS, ADDR and MISC of each bank. */
+static bool read_mc_bank(X86Cpu *c, uint32_t n, uint64_t *v)
+{
+    *v = n % 4 == 0 ? c->mc_ctl[n / 4] : 0;
+    return true;
+}
+
+static bool write_mc_bank(X86Cpu *c, uint32_t n, uint64_t v)
+{
+    if (n % 4 != 0) {
+        return v == 0;                                  /* 15.3.2.2 to 15.3.2.4 */
+    }
+    c->mc_ctl[n / 4] = v;
+    return true;
 }
 
 static bool write_canonical(X86Cpu *c, uint32_t n, uint64_t v);
@@ -299,6 +352,13 @@ static bool read_microcode(X86Cpu *c, uint32_t n, uint64_t *v)
     return true;
 }
 
+/* 100 degrees Celsius: what THERM_STATUS counts down from. */
+static bool read_temperature_target(X86Cpu *c, uint32_t n, uint64_t *v)
+{
+    *v = 100 << 16;
+    return true;
+}
+
 static bool read_platform_info(X86Cpu *c, uint32_t n, uint64_t *v)
 {
     uint64_t ratio = c->vcpu.tsc_khz / 100000;           /* of 100 MHz */
@@ -325,6 +385,7 @@ static bool read_arch_capabilities(X86Cpu *c, uint32_t n, uint64_t *v)
 #define FIELD(f) .field = offsetof(X86Cpu, f), .size = sizeof(((X86Cpu *)0)->f)
 
 static const Msr msrs[] = {
+    { 0x000, 2, "P5_MC_ADDR", FEAT_MCE, .read = read_zero, .write = ignore, .valid = ~0ull },
     { 0x010, 1, "TIME_STAMP_COUNTER", FEAT_TSC, .read = read_tsc, .write = write_tsc, .valid = ~0ull },
     { 0x017, 1, "PLATFORM_ID", FEAT_MSR, .read = read_zero },
     { 0x01b, 1, "APIC_BASE", FEAT_APIC, .read = read_apic_base, .write = write_apic_base, .valid = ~0ull },
@@ -332,7 +393,7 @@ static const Msr msrs[] = {
     { 0x034, 1, "SMI_COUNT", FEAT_MSR, .read = read_zero },
     { 0x03a, 1, "FEATURE_CONTROL", FEAT_MSR, .read = read_feature_control },
     { 0x03b, 1, "TSC_ADJUST", FEAT_TSC_ADJUST, FIELD(tsc_adjust), .write = write_tsc_adjust, .valid = ~0ull },
-    { 0x048, 1, "SPEC_CTRL", FEAT_SPEC_CTRL, FIELD(spec_ctrl), .valid = 7 },
+    { 0x048, 1, "SPEC_CTRL", FEAT_SPEC_CTRL, FIELD(spec_ctrl), .valid = 3 },
     { 0x049, 1, "PRED_CMD", FEAT_SPEC_CTRL, .write = ignore, .valid = 1 },
     { 0x079, 1, "BIOS_UPDT_TRIG", FEAT_MSR, .write = ignore, .valid = ~0ull },
     { 0x08b, 1, "BIOS_SIGN_ID", FEAT_MSR, .read = read_microcode, .write = ignore, .valid = ~0ull },
@@ -346,13 +407,18 @@ static const Msr msrs[] = {
     { 0x174, 1, "SYSENTER_CS", FEAT_SEP, FIELD(sysenter_cs), .valid = 0xffffffff },
     { 0x175, 1, "SYSENTER_ESP", FEAT_SEP, FIELD(sysenter_esp), .write = write_canonical, .valid = ~0ull },
     { 0x176, 1, "SYSENTER_EIP", FEAT_SEP, FIELD(sysenter_eip), .write = write_canonical, .valid = ~0ull },
-    { 0x179, 1, "MCG_CAP", FEAT_MCA, .read = read_zero },
-    { 0x17a, 1, "MCG_STATUS", FEAT_MCA, .read = read_zero, .write = ignore, .valid = 7 },
+    { 0x179, 1, "MCG_CAP", FEAT_MCA, .read = read_mcg_cap },
+    { 0x17a, 1, "MCG_STATUS", FEAT_MCA, FIELD(mcg_status), .valid = 7 },
+    { 0x17b, 1, "MCG_CTL", FEAT_MCA, FIELD(mcg_ctl), .valid = ~0ull },
     { 0x198, 1, "PERF_STATUS", FEAT_MSR, .read = read_zero, .write = ignore, .valid = ~0ull },
     { 0x199, 1, "PERF_CTL", FEAT_MSR, .read = read_zero, .write = ignore, .valid = ~0ull },
     { 0x19b, 1, "THERM_INTERRUPT", FEAT_MSR, .read = read_zero, .write = ignore, .valid = 0xffffffff },
     { 0x19c, 1, "THERM_STATUS", FEAT_MSR, .read = read_zero, .write = ignore, .valid = ~0ull },
-    { 0x1a0, 1, "MISC_ENABLE", FEAT_MSR, FIELD(misc_enable), .valid = ~0ull },
+    { 0x1a0, 1, "MISC_ENABLE", FEAT_MSR, FIELD(misc_enable), .write = write_misc_enable,
+      .valid = 0x44ffffffffull },
+    { 0x1a2, 1, "TEMPERATURE_TARGET", FEAT_MSR, .read = read_temperature_target },
+    { 0x1a4, 1, "MISC_FEATURE_CONTROL", FEAT_MSR, .read = read_zero, .write = ignore, .valid = 0xf },
+    { 0x1fc, 1, "POWER_CTL", FEAT_MSR, .read = read_zero, .write = ignore, .valid = ~0ull },
     { 0x1d9, 1, "DEBUGCTL", FEAT_MSR, .read = read_zero, .write = ignore, .valid = 3 },
     { 0x1db, 4, "LASTBRANCH", FEAT_MSR, .read = read_zero },
     { 0x200, 2 * MTRR_VARIABLE, "MTRR_PHYSBASE", FEAT_MTRR, .read = read_mtrr_variable,
@@ -362,10 +428,11 @@ static const Msr msrs[] = {
     { 0x268, 8, "MTRR_FIX4K", FEAT_MTRR, .read = read_mtrr_4k, .write = write_mtrr_4k, .valid = ~0ull },
     { 0x277, 1, "PAT", FEAT_PAT, FIELD(pat), .write = write_pat, .valid = ~0ull },
     { 0x2ff, 1, "MTRR_DEF_TYPE", FEAT_MTRR, FIELD(mtrr_def_type), .write = write_mtrr_def_type, .valid = 0xcff },
+    { 0x400, 4 * X86_MC_BANKS, "MC_BANK", FEAT_MCA, .read = read_mc_bank, .write = write_mc_bank, .valid = ~0ull },
     { 0x6e0, 1, "TSC_DEADLINE", FEAT_TSC_DEADLINE, .read = read_deadline, .write = write_deadline,
       .valid = ~0ull },
     { 0x800, 0x100, "X2APIC", FEAT_X2APIC, .read = read_x2apic, .write = write_x2apic, .valid = ~0ull },
-    { 0xc0000080, 1, "EFER", FEAT_NX, FIELD(efer), .write = write_efer, .valid = ~0ull },
+    { 0xc0000080, 1, "EFER", ANY, .read = read_efer, .write = write_efer, .valid = ~0ull },
     { 0xc0000081, 1, "STAR", FEAT_SYSCALL, FIELD(star), .valid = ~0ull },
     { 0xc0000082, 1, "LSTAR", FEAT_SYSCALL, FIELD(lstar), .write = write_canonical, .valid = ~0ull },
     { 0xc0000083, 1, "CSTAR", FEAT_SYSCALL, FIELD(cstar), .write = write_canonical, .valid = ~0ull },

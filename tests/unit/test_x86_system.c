@@ -528,6 +528,125 @@ static void test_tsc(void)
     g_assert_cmphex(c->regs[X86_RCX], ==, 0x42);
 }
 
+/* 15.3: banks that stay empty; what is 0 only takes 0. */
+static void test_machine_check_msrs(void)
+{
+    uint64_t v;
+
+    g_assert_true(x86_msr_read(c, 0x179, &v));
+    g_assert_cmphex(v, ==, X86_MC_BANKS | 1 << 8);
+    g_assert_true(x86_msr_write(c, 0x17b, ~0ull));
+    g_assert_false(x86_msr_write(c, 0x17a, 1 << 3));
+    for (unsigned i = 0; i < X86_MC_BANKS; i++) {
+        g_assert_true(x86_msr_write(c, 0x400 + 4 * i, ~0ull));
+        g_assert_true(x86_msr_read(c, 0x400 + 4 * i, &v));
+        g_assert_cmphex(v, ==, ~0ull);
+        for (unsigned k = 1; k < 4; k++) {
+            g_assert_true(x86_msr_write(c, 0x400 + 4 * i + k, 0));
+            g_assert_false(x86_msr_write(c, 0x400 + 4 * i + k, 1));
+            g_assert_true(x86_msr_read(c, 0x400 + 4 * i + k, &v));
+            g_assert_cmphex(v, ==, 0);
+        }
+    }
+    g_assert_false(x86_msr_read(c, 0x400 + 4 * X86_MC_BANKS, &v));
+}
+
+static uint32_t cpuid_reg(X86Cpu *cpu, uint32_t leaf, unsigned reg)
+{
+    uint32_t out[4];
+
+    x86_cpuid(cpu, leaf, 0, out);
+    return out[reg];
+}
+
+/* IA32_MISC_ENABLE takes features away (volume 4, table 2-2). */
+static void test_misc_enable(void)
+{
+    uint64_t v;
+
+    bench_protected(b, 0);
+    g_assert_true(x86_msr_read(c, 0x1a0, &v));
+    g_assert_cmphex(v, ==, 0x1801);
+    g_assert_false(x86_msr_write(c, 0x1a0, v | 1 << 18));               /* no MONITOR to switch on */
+    g_assert_false(x86_msr_write(c, 0x1a0, v | 1ull << 35));
+    g_assert_true(x86_msr_write(c, 0x1a0, 0));
+    g_assert_cmphex(c->misc_enable, ==, 0x1800);                        /* what says "there is no ..." stays */
+    g_assert_cmphex(cpuid_reg(c, 0, 0), >, 2);
+    g_assert_true(x86_msr_write(c, 0x1a0, 1 << 22));
+    g_assert_cmphex(cpuid_reg(c, 0, 0), ==, 2);
+    g_assert_true(x86_msr_write(c, 0x1a0, 1ull << 34));
+    g_assert_cmphex(cpuid_reg(c, 0x80000001, 3) & 1 << 20, ==, 0);
+    g_assert_false(x86_write_efer(c, EFER_NXE));
+    g_assert_true(x86_msr_write(c, 0x1a0, 0));
+    g_assert_true(x86_write_efer(c, EFER_NXE));
+    x86_reset(c);
+}
+
+static void monitor(Bench *p, uint32_t address)
+{
+    p->c->regs[X86_RAX] = address;
+    p->c->regs[X86_RCX] = p->c->regs[X86_RDX] = 0;
+    g_assert_cmpint(EXEC(p, 0x0f, 0x01, 0xc8), ==, NOTHING);
+}
+
+static void mwait(Bench *p, uint32_t extensions)
+{
+    p->c->regs[X86_RAX] = 0;
+    p->c->regs[X86_RCX] = extensions;
+    g_assert_cmpint(EXEC(p, 0x0f, 0x01, 0xc9), ==, NOTHING);
+}
+
+/* Volume 3A 8.10: MWAIT sleeps until the line changes or an interrupt comes, and only once for a MONITOR. */
+static void test_monitor_and_mwait(void)
+{
+    Bench *p = bench_new("max,+monitor");
+    X86Cpu *q = p->c;
+
+    g_assert_cmpint(EXEC(b, 0x0f, 0x01, 0xc8), ==, EXC_UD);             /* `max` alone has it not */
+    bench_protected(p, 0);
+    g_assert_cmphex(cpuid_reg(q, 1, 2) & 1 << 3, !=, 0);
+    g_assert_cmpuint(cpuid_reg(q, 5, 0), ==, 64);
+    mwait(p, 0);                                                        /* nothing is monitored */
+    g_assert_false(q->vcpu.halted);
+    monitor(p, AT_DATA + 5);
+    mwait(p, 0);
+    g_assert_true(q->vcpu.halted && x86_in_mwait(q));
+    g_assert_false(x86_mwait_over(q));
+    poke(p, AT_DATA + 64, 1, 1);                                        /* the next line */
+    g_assert_false(x86_mwait_over(q));
+    poke(p, AT_DATA + 63, 1, 1);
+    g_assert_true(x86_mwait_over(q));
+    g_assert_false(q->vcpu.halted);
+    mwait(p, 0);
+    g_assert_false(q->vcpu.halted);
+    monitor(p, AT_DATA);
+    poke(p, AT_DATA, 7, 1);
+    mwait(p, 0);                                                        /* it changed in between */
+    g_assert_false(q->vcpu.halted);
+    vcpu_raise(&q->vcpu, VCPU_INTR);                                    /* IF is clear */
+    monitor(p, AT_DATA);
+    mwait(p, 0);
+    g_assert_false(x86_mwait_over(q) || x86_interrupt_due(q));
+    q->vcpu.halted = false;
+    monitor(p, AT_DATA);
+    mwait(p, 1);
+    g_assert_true(x86_mwait_over(q));
+    vcpu_lower(&q->vcpu, VCPU_INTR);
+    monitor(p, 0xf0000000);                                             /* no RAM: not armed */
+    mwait(p, 0);
+    g_assert_false(q->vcpu.halted);
+    q->regs[X86_RCX] = 1;
+    assert_raised(p, EXEC(p, 0x0f, 0x01, 0xc8), EXC_GP, 0);
+    q->regs[X86_RCX] = 2;
+    assert_raised(p, EXEC(p, 0x0f, 0x01, 0xc9), EXC_GP, 0);
+    g_assert_true(x86_msr_write(q, 0x1a0, 1));
+    g_assert_cmphex(cpuid_reg(q, 1, 2) & 1 << 3, ==, 0);
+    g_assert_cmpint(EXEC(p, 0x0f, 0x01, 0xc8), ==, EXC_UD);
+    bench_protected(p, 3);
+    g_assert_cmpint(EXEC(p, 0x0f, 0x01, 0xc9), ==, EXC_UD);
+    bench_free(p);
+}
+
 static void test_reset_values(void)
 {
     x86_reset(c);
@@ -829,8 +948,8 @@ static void test_help_and_registers(void)
     X(cr0) X(lmsw_smsw) X(entering_long_mode) X(cr4) X(pdptes) X(cr8) X(debug_registers) X(cli_sti) X(popf) \
     X(pushf) X(popf_vme) X(hlt_and_privilege) X(umip_and_tsd) X(table_registers) X(fs_gs_base) X(in_out) \
     X(port_rights) X(rep_ins) X(rep_ins_partial) X(rep_ins_16_bit) X(rep_outs) X(msr_rules) X(rdmsr_wrmsr) X(tsc) \
-    X(reset_values) X(cpuid_vendor) X(cpuid_topology) X(cpuid_deep_topology) X(tsc_frequency) \
-    X(cpuid_instruction) X(features_cover_the_table) X(models) \
+    X(machine_check_msrs) X(misc_enable) X(monitor_and_mwait) X(reset_values) X(cpuid_vendor) X(cpuid_topology) \
+    X(cpuid_deep_topology) X(tsc_frequency) X(cpuid_instruction) X(features_cover_the_table) X(models) \
     X(small_model) X(help_and_registers)
 ALL_TESTS(TEST)
 

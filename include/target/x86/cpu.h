@@ -100,6 +100,22 @@ typedef struct X86Debug {
     X86Watch hit;                       /* which of it, and whether by a store */
 } X86Debug;
 
+enum { X86_MC_BANKS = 4 };              /* machine checks: banks that never report anything */
+/* IA32_MISC_ENABLE (volume 4, table 2-2): what changes how the processor behaves. */
+enum { MISC_FAST_STRING = 1 << 0, MISC_PERFMON = 1 << 7, MISC_NO_BTS = 1 << 11, MISC_NO_PEBS = 1 << 12,
+       MISC_MONITOR = 1 << 18, MISC_LIMIT_CPUID = 1 << 22 };
+#define MISC_XD_DISABLE (1ull << 34)
+
+/* MONITOR's line, and MWAIT waiting for it to change (8.10.2): target/x86/exec/monitor.c. */
+enum { X86_MONITOR_LINE = 64 };
+typedef struct X86Monitor {
+    hwaddr at;
+    bool armed;
+    bool waiting;                       /* it is MWAIT that halts the processor */
+    bool masked_too;                    /* an interrupt ends it even when RFLAGS.IF is clear */
+    uint8_t line[X86_MONITOR_LINE];     /* what was there */
+} X86Monitor;
+
 typedef struct X86Insn X86Insn;
 typedef struct X86Mmu X86Mmu;
 typedef struct X86Model X86Model;
@@ -121,6 +137,7 @@ typedef struct X86Cpu {
     uint64_t sysenter_esp, sysenter_eip;
     uint64_t pat, mtrr_def_type, mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
     uint64_t misc_enable, tsc_adjust, spec_ctrl;
+    uint64_t mcg_status, mcg_ctl, mc_ctl[X86_MC_BANKS];
     uint64_t pdpte[4];                  /* PAE paging: loaded with CR3 (4.4.1) */
     uint32_t pkru;
     X86Fpu fpu;
@@ -140,6 +157,7 @@ typedef struct X86Cpu {
         int delivering;                 /* vector being delivered when another fault came; -1 */
     } exc;
     X86Debug debug;
+    X86Monitor monitor;
     const X86Insn *cur;                 /* the instruction in execution; NULL between two */
     jmp_buf *unwind;                    /* where x86_raise() goes */
     X86Mmu *mmu;                        /* TLB: belongs to target/x86/mmu.c, as the next two do */

@@ -31,6 +31,10 @@ bool x86_deliver_interrupt(X86Cpu *c, unsigned vector);
 /* Requests that are due now (NMI, INTR with IF, INIT, SIPI, work); true: state changed, look up the
  * block again.  Called between instructions under c->unwind, without the machine lock. */
 bool x86_serve_requests(X86Cpu *c, bool *shutdown);
+/* For a halted processor: does MWAIT end without an interrupt?  Then it is not halted any more.  While
+ * x86_in_mwait() somebody has to ask now and then: a store to the line is seen by looking. */
+bool x86_in_mwait(const X86Cpu *c);
+bool x86_mwait_over(X86Cpu *c);
 bool x86_interrupt_due(X86Cpu *c);      /* something in requests would be served now, or is VCPU_STOP */
 
 /* ---- memory as instructions see it (target/x86/mmu.c): they raise, or succeed ---- */

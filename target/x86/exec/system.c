@@ -2,8 +2,7 @@
  * Control and debug registers, MSRs, the time-stamp counter, CPUID, TLB and cache instructions (SDM
  * volume 2, under their names).
  *
- * Not modelled: performance counters (RDPMC of any is #GP), MONITOR's address range: MWAIT returns at
- * once, as it may.
+ * Not modelled: performance counters (RDPMC of any is #GP).
  */
 #include "rights.h"
 
@@ -285,22 +284,8 @@ void exec_stac(X86Cpu *c, const X86Insn *in)
 void exec_hlt(X86Cpu *c, const X86Insn *in)
 {
     require_row(c, in);
+    c->monitor.waiting = false;
     c->vcpu.halted = true;
-}
-
-void exec_monitor(X86Cpu *c, const X86Insn *in)
-{
-    uint64_t off = c->regs[X86_RAX] & ~0ull >> (64 - in->addrsize);
-
-    require_ud(c, c->cpl == 0);
-    require_gp(c, (uint32_t)c->regs[X86_RCX] == 0);
-    x86_ld(c, x86_segmented(c, in->segment, off, 1, false), 1);
-}
-
-void exec_mwait(X86Cpu *c, const X86Insn *in)
-{
-    require_ud(c, c->cpl == 0);
-    require_gp(c, (uint32_t)c->regs[X86_RCX] <= 1);
 }
 
 void exec_rsm(X86Cpu *c, const X86Insn *in)
