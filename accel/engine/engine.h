@@ -55,10 +55,12 @@ typedef struct EngineVcpu EngineVcpu;
  * long as engine_undisturbed(); it counts with engine_account(). */
 typedef struct EngineOps {
     size_t vcpu_size;           /* of the struct that begins with an EngineVcpu */
-    bool (*vcpu_init)(EngineVcpu *v, GError **errp);        /* these four may be NULL */
+    bool (*vcpu_init)(EngineVcpu *v, GError **errp);        /* these five may be NULL */
     void (*vcpu_fini)(EngineVcpu *v);
     void (*flushed)(EngineVcpu *v);                         /* all blocks are gone */
     void (*invalidated)(EngineVcpu *v, Block *b);           /* nothing finds b any more */
+    /* An exception is on its way; true: what ran has been counted. */
+    bool (*unwound)(EngineVcpu *v, X86Cpu *c);
     void (*run)(EngineVcpu *v, X86Cpu *c, Block *b, bool alone);
 } EngineOps;
 

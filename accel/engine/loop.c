@@ -186,7 +186,9 @@ RunExit engine_run(Accel *a, Vcpu *vcpu, uint64_t max_insns, GError **errp)
     c->debug.stop = false;
     c->unwind = &v->unwind;
     if (setjmp(v->unwind)) {
-        account_fault(v, c);
+        if (!v->engine->code->unwound || !v->engine->code->unwound(v, c)) {
+            account_fault(v, c);
+        }
         if (!x86_deliver(c)) {
             c->unwind = NULL;
             return RUN_SHUTDOWN;

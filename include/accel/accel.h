@@ -65,7 +65,7 @@ struct AccelOps {
 };
 
 extern const AccelOps *const accel_list[];      /* NULL at its end; the order is the default chain */
-extern const AccelOps accel_interp;
+extern const AccelOps accel_interp, accel_dbt;
 
 /* Adds to `chain` the elements of "interp", "a:b" (a fallback chain) or "name,key=value": char *, to
  * be freed; names, keys and values checked. */

@@ -78,7 +78,7 @@ void mmu_fill_ram(X86Cpu *c, uint64_t linear, const PageWalk *w, TlbKind kind, u
         return;                                         /* all accesses go the slow way, and are seen */
     }
     e->read = linear & X86_PAGE_MASK;
-    e->write = writable && w->can_write && !watched ? e->read : X86_TLB_NONE;
+    e->write = writable && w->can_write && !watched ? e->read : x86_tlb_none(slot);
     e->addend = (uintptr_t)host - linear;
     e->page = page_bits(c, w);
     note_large(c->mmu, linear, w->shift);
@@ -125,9 +125,9 @@ void mmu_fill_code(X86Cpu *c, CodeTlbEntry *e, uint64_t linear, const PageWalk *
 
 /* ---- dropping ---- */
 
-static void drop(X86TlbEntry *e)
+static void drop(X86TlbEntry *e, unsigned slot)
 {
-    e->read = e->write = X86_TLB_NONE;
+    e->read = e->write = x86_tlb_none(slot);
 }
 
 /* Code may lie elsewhere in this context now. */
@@ -146,9 +146,10 @@ static void flush_context(X86Cpu *c, TlbContext *t, bool global)
         bool all = global || t->local[k].n > X86_TLB_SIZE;
         unsigned n = all ? X86_TLB_SIZE : t->local[k].n;
         for (unsigned i = 0; i < n; i++) {
-            X86TlbEntry *e = &t->table[k][all ? i : t->local[k].slot[i]];
+            unsigned slot = all ? i : t->local[k].slot[i];
+            X86TlbEntry *e = &t->table[k][slot];
             if (global || !(e->page & PAGE_GLOBAL)) {
-                drop(e);
+                drop(e, slot);
             }
         }
         t->local[k].n = 0;
@@ -202,12 +203,13 @@ static bool same_page(uint64_t tag, uint64_t linear, unsigned shift)
     return tag != X86_TLB_NONE && tag >> shift == linear >> shift;
 }
 
-static void drop_if_of(X86TlbEntry *e, uint64_t linear)
+static void drop_if_of(X86TlbEntry *table, unsigned slot, uint64_t linear)
 {
+    X86TlbEntry *e = &table[slot];
     unsigned shift = shift_of(e->page);
 
     if (same_page(e->read, linear, shift) || same_page(e->write, linear, shift)) {
-        drop(e);
+        drop(e, slot);
     }
 }
 
@@ -216,10 +218,10 @@ static void flush_page_of(X86Cpu *c, TlbContext *t, uint64_t linear, bool large)
     unsigned bit = fetched_bit(linear);
 
     for (unsigned k = 0; k < TLB_CHECKED; k++) {
-        drop_if_of(&t->table[k][linear >> PAGE_BITS & (X86_TLB_SIZE - 1)], linear);
+        drop_if_of(t->table[k], linear >> PAGE_BITS & (X86_TLB_SIZE - 1), linear);
         for (unsigned i = 0; large && i < X86_TLB_SIZE; i++) {
             if (shift_of(t->table[k][i].page) > PAGE_BITS) {
-                drop_if_of(&t->table[k][i], linear);
+                drop_if_of(t->table[k], i, linear);
             }
         }
     }
@@ -262,7 +264,7 @@ void x86_tlb_protect(X86Cpu *c, hwaddr page)
     for (unsigned k = 0; k < TLB_CHECKED; k++) {
         for (unsigned i = 0; i < X86_TLB_SIZE; i++) {
             if ((now->table[k][i].page & X86_PAGE_MASK) == page) {
-                now->table[k][i].write = X86_TLB_NONE;
+                now->table[k][i].write = x86_tlb_none(i);
             }
         }
     }
@@ -310,7 +312,7 @@ static void catch_up(X86Mmu *m, TlbContext *t)
     t->protects = m->protects;
     for (unsigned k = 0; k < TLB_CHECKED; k++) {
         for (unsigned i = 0; i < X86_TLB_SIZE; i++) {
-            t->table[k][i].write = X86_TLB_NONE;
+            t->table[k][i].write = x86_tlb_none(i);
         }
     }
 }
@@ -402,7 +404,7 @@ static void drop_keys(TlbContext *t, uint32_t keys)
         for (unsigned i = 0; i < X86_TLB_SIZE; i++) {
             X86TlbEntry *e = &t->table[k][i];
             if ((e->page & PAGE_KEYED) && (keys >> key_of(e->page) & 1)) {
-                drop(e);
+                drop(e, i);
             }
         }
     }
@@ -439,7 +441,7 @@ void x86_mmu_new(X86Cpu *c)
     X86Mmu *m = c->mmu = g_new0(X86Mmu, 1);
 
     for (unsigned i = 0; i < X86_TLB_SIZE; i++) {
-        drop(&m->checked[i]);
+        drop(&m->checked[i], i);
     }
     for (unsigned i = 0; i < 2 * CODE_TLB_SIZE; i++) {
         m->code[i / CODE_TLB_SIZE][i % CODE_TLB_SIZE].tag = X86_TLB_NONE;

@@ -106,7 +106,7 @@ void fake_cpu_new(void)
     cpu = g_aligned_alloc0(1, sizeof(*cpu), 64);
     cpu->tlb = g_aligned_alloc0(X86_TLB_SIZE, sizeof(X86TlbEntry), 64);
     for (unsigned i = 0; i < X86_TLB_SIZE; i++) {
-        cpu->tlb[i].read = cpu->tlb[i].write = X86_TLB_NONE;
+        cpu->tlb[i].read = cpu->tlb[i].write = x86_tlb_none(i);
     }
     g_assert_true(x86_hostrun_new(cpu, NULL));
 }

@@ -8,6 +8,7 @@
 static Bench *b;
 static X86Cpu *c;
 static Accel *accel;
+static const char *accel_name = "interp";
 
 static void start(void (*mode)(Bench *b))
 {
@@ -16,7 +17,7 @@ static void start(void (*mode)(Bench *b))
     b = bench_new("max");
     c = b->c;
     mode(b);
-    accel = accel_open(b->m, "interp", &err);
+    accel = accel_open(b->m, accel_name, &err);
     g_assert_no_error(err);
     g_assert_true(accel->ops->vcpu_create(accel, &c->vcpu, &err));
 }
@@ -207,6 +208,9 @@ static void test_fault_counts_its_block(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    if (argc > 1) {
+        accel_name = argv[1];
+    }
     g_test_add_func("/debug/watch", test_watch);
     g_test_add_func("/debug/watch-counts-once", test_watch_counts_once);
     g_test_add_func("/debug/watch-too-many", test_watch_too_many);

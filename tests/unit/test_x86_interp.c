@@ -1,5 +1,5 @@
 /*
- * The interpreter's loop: blocks, code that changes, budgets, faults in the middle, breakpoints,
+ * The loop of our own accelerators: blocks, code that changes, budgets, faults in the middle, breakpoints,
  * requests, single steps, several processors.
  */
 #include "accel/accel.h"
@@ -8,6 +8,7 @@
 static Bench *b;
 static X86Cpu *c;
 static Accel *accel;
+static const char *accel_name = "interp";
 
 static void start(void (*mode)(Bench *b))
 {
@@ -16,7 +17,7 @@ static void start(void (*mode)(Bench *b))
     b = bench_new("max");
     c = b->c;
     mode(b);
-    accel = accel_open(b->m, "interp", &err);
+    accel = accel_open(b->m, accel_name, &err);
     g_assert_no_error(err);
     g_assert_true(accel->ops->vcpu_create(accel, &c->vcpu, &err));
 }
@@ -457,6 +458,9 @@ static void test_locked_counters(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    if (argc > 1) {
+        accel_name = argv[1];
+    }
     g_test_add_func("/interp/budget", test_budget_is_exact);
     g_test_add_func("/interp/smc-next", test_code_changes_itself);
     g_test_add_func("/interp/smc-elsewhere", test_code_changes_elsewhere);

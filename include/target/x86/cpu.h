@@ -167,6 +167,16 @@ typedef struct X86Cpu {
     const X86Model *model;              /* -cpu: what CPUID says; target/x86/cpuid.c */
     uint64_t phys_mask;                 /* all ones in a physical address's bits: MAXPHYADDR of the model */
     uint64_t insn_count;                /* executed so far, kept by the accelerator */
+    /* Words that translated code reaches as it reaches the registers (accel/dbt/dbt.h) */
+    struct {
+        uint64_t page;                  /* RIP of the start of the running block's page */
+        uint64_t tag;                   /* what an entry of the jump table must have to be good */
+        uint64_t jump;                  /* address of the jump table */
+        int64_t left;                   /* instructions to go, where they are counted */
+        uint64_t temp;                  /* between two accesses of an instruction */
+        uint64_t what;                  /* of an exit: the number of its record, or its block */
+        uint64_t target;                /* where dbt_enter() goes */
+    } dbt;
 } X86Cpu;
 
 static inline X86Cpu *x86_cpu(Vcpu *v) { return (X86Cpu *)v; }

@@ -12,7 +12,7 @@
 #include <string.h>
 #include "target/x86/exec.h"
 
-enum { X86_TLB_BITS = 10, X86_TLB_SIZE = 1 << X86_TLB_BITS, X86_TLB_NONE = 1 /* no tag is odd */ };
+enum { X86_TLB_BITS = 10, X86_TLB_SIZE = 1 << X86_TLB_BITS, X86_TLB_NONE = 1 /* of other tables: no tag is odd */ };
 #define X86_PAGE_MASK (~(uint64_t)(PAGE_SIZE - 1))
 
 /* One linear page, for one privilege.  Tags are the page's linear address where the access is
@@ -25,6 +25,13 @@ typedef struct X86TlbEntry {
     uintptr_t addend;           /* linear + addend is the host address */
     uint64_t page;              /* guest-physical; low bits belong to mmu.c */
 } X86TlbEntry;
+
+/* The tag of an entry that allows nothing: a page of another slot, so that no address that looks here can
+ * be in it, nor run into it. */
+static inline uint64_t x86_tlb_none(unsigned slot)
+{
+    return (uint64_t)(slot ^ X86_TLB_SIZE / 2) << PAGE_BITS;
+}
 
 /* Guest memory in host memory: any alignment, any type. */
 typedef uint8_t X86Mem8 __attribute__((may_alias));

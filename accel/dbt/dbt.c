@@ -1,0 +1,337 @@
+/*
+ * accel/dbt/dbt.c - the translator as an accelerator: when blocks are translated, what happens when
+ * their code comes back, and what it calls.
+ */
+#include "dbt.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* Budgets below this are counted exactly; above, nobody asks for so much but to run until stopped. */
+enum { COUNTED_BELOW = 1 << 28 };
+enum { CACHE_LEAST = 64 << 10, CACHE_DEFAULT = 32 << 20, CACHE_MOST = 1 << 30 };
+enum { FIRST_RUNS_DEFAULT = 1, FIRST_RUNS_MOST = 1 << 20 };
+
+static uint64_t rip_of(const X86Cpu *c, uint64_t offset)
+{
+    uint64_t rip = c->dbt.page + offset;
+
+    return (c->mode & MODE_CODE) == MODE_CODE64 ? rip : (uint32_t)rip;
+}
+
+static uint64_t offset_in_page(hwaddr gpa) { return gpa & (PAGE_SIZE - 1); }
+
+/* ---- what translated code calls ---- */
+
+/* Only the first `done` of the running block's counted instructions have been executed. */
+static void count_back(DbtVcpu *v, X86Cpu *c, unsigned done)
+{
+    if (v->engine.key_bits & KEY_COUNTED) {
+        c->dbt.left += ((const Block *)(uintptr_t)c->dbt.what)->count - done;
+    }
+}
+
+static unsigned number_of(const X86Cpu *c, const X86Insn *in)
+{
+    return (unsigned)(in - ((const Block *)(uintptr_t)c->dbt.what)->insns);
+}
+
+/* `last` has been executed; were those all that were to be? */
+static DbtExit after_handler(DbtVcpu *v, X86Cpu *c, uint32_t mode, uint64_t invalidated, const X86Insn *last,
+                             bool all)
+{
+    c->cur = NULL;
+    if (!all || c->mode != mode || v->engine.stats.invalidated != invalidated) {
+        if (v->engine.key_bits & KEY_COUNTED) {
+            count_back(v, c, number_of(c, last) + 1);
+        }
+        return EXIT_LOOKUP;
+    }
+    c->dbt.tag = jump_tag(c, mode | v->engine.key_bits);        /* it may have been INVLPG */
+    return EXIT_NONE;
+}
+
+int dbt_run_handlers(DbtVcpu *v, const X86Insn *in, uint32_t behind)
+{
+    X86Cpu *c = v->engine.cpu;
+    uint32_t mode = c->mode;
+    uint64_t invalidated = v->engine.stats.invalidated;
+
+    v->calling = in;
+    v->slow = false;
+    c->regs[X86_RIP] = rip_of(c, behind);
+    c->cur = in;
+    in->exec(c, in);
+    return after_handler(v, c, mode, invalidated, c->cur, c->cur[1].exec == x86_exec_stop);
+}
+
+int dbt_run_slow(DbtVcpu *v, const X86Insn *in, uint32_t behind)
+{
+    X86Cpu *c = v->engine.cpu;
+    uint32_t mode = c->mode;
+    uint64_t invalidated = v->engine.stats.invalidated;
+    X86Insn alone[2] = { *in, { .exec = x86_exec_stop } };
+
+    v->stats.slow++;
+    v->calling = in;
+    v->slow = true;
+    alone->exec = x86_bind(c, alone);
+    c->regs[X86_RIP] = rip_of(c, behind);
+    c->cur = alone;
+    alone->exec(c, alone);
+    return after_handler(v, c, mode, invalidated, in, true);
+}
+
+/* An exception has come out of what translated code called. */
+static bool unwound(EngineVcpu *ev, X86Cpu *c)
+{
+    DbtVcpu *v = (DbtVcpu *)ev;
+
+    if (!v->in_code) {
+        return false;
+    }
+    v->in_code = false;
+    if (ev->key_bits & KEY_COUNTED) {
+        /* c->cur is the instruction, or dbt_run_slow()'s copy of it; given up, it comes again */
+        unsigned done = number_of(c, v->slow || !c->cur ? v->calling : c->cur) + 1;
+        count_back(v, c, done - c->debug.alone);
+        c->insn_count += ev->left - (uint64_t)c->dbt.left;
+        ev->left = (uint64_t)c->dbt.left;
+    }
+    c->cur = NULL;
+    return true;
+}
+
+/* ---- running ---- */
+
+static void note_jump(DbtVcpu *v, const X86Cpu *c, const Block *b)
+{
+    uint64_t rip = c->regs[X86_RIP];
+
+    v->jump[rip & (DBT_JUMP_SIZE - 1)] = (DbtJump){ rip, jump_tag(c, b->key), b->code, 0 };
+}
+
+/* The block at RIP, if it is translated; NULL too when looking for it has emptied the cache. */
+static Block *find_translated(DbtVcpu *v, X86Cpu *c)
+{
+    uint64_t flushes = v->engine.stats.flushes;
+    Block *b = engine_find(&v->engine, c, engine_linear_rip(c), c->mode | v->engine.key_bits);
+
+    return b->code && v->engine.stats.flushes == flushes ? b : NULL;
+}
+
+static void follow_link(DbtVcpu *v, X86Cpu *c)
+{
+    DbtLink l = g_array_index(v->links, DbtLink, c->dbt.what);
+
+    c->regs[X86_RIP] = rip_of(c, (uint64_t)l.offset);
+    Block *b = find_translated(v, c);
+    if (b && (b->gpa & ~(hwaddr)(PAGE_SIZE - 1)) == l.page) {
+        dbt_link(v, &l, b->code);
+        v->stats.links++;
+    }
+}
+
+static void follow_stale(DbtVcpu *v, X86Cpu *c)
+{
+    Block *old = (Block *)(uintptr_t)c->dbt.what;
+    uint32_t key = c->mode | v->engine.key_bits;
+
+    c->regs[X86_RIP] = rip_of(c, offset_in_page(old->gpa));
+    Block *b = find_translated(v, c);
+    if (b && b->gpa == old->gpa && b->key == key) {
+        dbt_forward(v, old, b->code);
+        v->stats.forwards++;
+    }
+}
+
+static void run_code(DbtVcpu *v, X86Cpu *c, const Block *b)
+{
+    c->dbt.page = c->regs[X86_RIP] - offset_in_page(b->gpa);
+    c->dbt.tag = jump_tag(c, b->key);
+    c->dbt.left = (int64_t)v->engine.left;
+    note_jump(v, c, b);
+    v->in_code = true;
+    DbtExit why = v->thunk.enter(c, b->code);
+    v->in_code = false;
+    v->stats.exits[why]++;
+    switch (why) {
+    case EXIT_LINK:
+        follow_link(v, c);
+        break;
+    case EXIT_STALE:
+        follow_stale(v, c);
+        break;
+    case EXIT_BUDGET:
+        b = (const Block *)(uintptr_t)c->dbt.what;
+        c->regs[X86_RIP] = rip_of(c, offset_in_page(b->gpa));
+        break;
+    default:
+        break;
+    }
+    c->insn_count += v->engine.left - (uint64_t)c->dbt.left;
+    v->engine.left = (uint64_t)c->dbt.left;
+}
+
+/* Is there code for the block?  NULL: look for it again, all blocks are gone. */
+static bool has_code(DbtVcpu *v, Block **b)
+{
+    if ((*b)->code) {
+        return true;
+    }
+    if ((*b)->runs == DBT_NEVER || (*b)->runs++ < ((const Dbt *)v->engine.engine)->first_runs) {
+        return false;
+    }
+    switch (dbt_translate(v, *b)) {
+    case DBT_DONE:
+        return true;
+    case DBT_NO_ROOM:
+        blocks_flush(&v->engine);
+        v->stats.full++;
+        *b = NULL;
+        return false;
+    default:
+        (*b)->runs = DBT_NEVER;
+        return false;
+    }
+}
+
+static void run(EngineVcpu *ev, X86Cpu *c, Block *b, bool alone)
+{
+    DbtVcpu *v = (DbtVcpu *)ev;
+
+    for (;;) {
+        if (!alone && has_code(v, &b)) {
+            run_code(v, c, b);
+        } else if (b) {
+            engine_run_block(ev, c, b);
+        }
+        if (alone || !engine_undisturbed(ev, c)) {
+            return;
+        }
+        b = engine_find(ev, c, engine_linear_rip(c), c->mode | ev->key_bits);
+    }
+}
+
+static void flushed(EngineVcpu *ev)
+{
+    DbtVcpu *v = (DbtVcpu *)ev;
+
+    v->cache.used = v->cache.start;
+    g_array_set_size(v->links, 0);
+    memset(v->jump, 0, sizeof(DbtJump) * DBT_JUMP_SIZE);
+}
+
+static void invalidated(EngineVcpu *ev, Block *b)
+{
+    if (b->code) {
+        dbt_make_stale((DbtVcpu *)ev, b);
+    }
+}
+
+/* ---- the accelerator ---- */
+
+static bool init(EngineVcpu *ev, GError **errp)
+{
+    DbtVcpu *v = (DbtVcpu *)ev;
+
+    if (!dbt_cache_init(&v->cache, ((Dbt *)ev->engine)->cache_size, errp)) {
+        return false;
+    }
+    v->links = g_array_new(false, false, sizeof(DbtLink));
+    v->jump = g_new0(DbtJump, DBT_JUMP_SIZE);
+    v->stats.fallback = g_new0(uint64_t, OP_COUNT);
+    ev->cpu->dbt.jump = (uintptr_t)v->jump;
+    dbt_make_thunks(v);
+    return true;
+}
+
+static void fini(EngineVcpu *ev)
+{
+    DbtVcpu *v = (DbtVcpu *)ev;
+
+    dbt_cache_fini(&v->cache);
+    g_array_free(v->links, true);
+    g_free(v->jump);
+    g_free(v->stats.fallback);
+}
+
+static AccelProbe probe(const KeyVals *options, GError **errp)
+{
+    return dbt_host_supported(errp) ? PROBE_GOOD : PROBE_NO;
+}
+
+static Accel *create(Machine *m, const KeyVals *options, GError **errp)
+{
+    static const EngineOps code = {
+        .vcpu_size = sizeof(DbtVcpu), .vcpu_init = init, .vcpu_fini = fini, .flushed = flushed,
+        .invalidated = invalidated, .unwound = unwound, .run = run,
+    };
+    Dbt *a = (Dbt *)engine_create(m, sizeof(Dbt), &code);
+
+    a->cache_size = keyvals_num(options, "cache-size", CACHE_DEFAULT);
+    a->first_runs = (uint32_t)keyvals_num(options, "first-runs", FIRST_RUNS_DEFAULT);
+    return &a->engine.accel;
+}
+
+static RunExit dbt_run(Accel *accel, Vcpu *vcpu, uint64_t max_insns, GError **errp)
+{
+    EngineVcpu *ev = vcpu->accel_data;
+
+    ev->key_bits = max_insns < COUNTED_BELOW ? KEY_COUNTED : 0;
+    dbt_enter_thread(ev->cpu);
+    return engine_run(accel, vcpu, max_insns, errp);
+}
+
+static void count(GString *out, const char *what, uint64_t n)
+{
+    g_string_append_printf(out, "%-23s %" PRIu64 "\n", what, n);
+}
+
+static void info(Accel *accel, Vcpu *vcpu, GString *out)
+{
+    const DbtVcpu *v = vcpu->accel_data;
+    static const char *const exits[EXIT_COUNT] = {
+        [EXIT_LOOKUP] = "exits to look up", [EXIT_LINK] = "exits to link",
+        [EXIT_STALE] = "exits, stale block",
+        [EXIT_BUDGET] = "exits, budget",
+    };
+
+    engine_info(accel, vcpu, out);
+    g_string_append_printf(out, "translated blocks       %" PRIu64 ", instructions in them %" PRIu64
+                           ", bytes %" PRIu64 "\n", v->stats.translated, v->stats.insns, v->stats.bytes);
+    g_string_append_printf(out, "translated code         %zu of %zu KiB used, full %" PRIu64 " times\n",
+                           v->cache.used >> 10, v->cache.size >> 10, v->stats.full);
+    count(out, "links", v->stats.links);
+    count(out, "forwards", v->stats.forwards);
+    count(out, "accesses the slow way", v->stats.slow);
+    for (unsigned i = 0; i < EXIT_COUNT; i++) {
+        if (exits[i]) {
+            count(out, exits[i], v->stats.exits[i]);
+        }
+    }
+}
+
+static const KeySpec options[] = {
+    { "cache-size", KEY_SIZE, "memory for translated code (default 32M)",
+      .min = CACHE_LEAST, .max = CACHE_MOST },
+    { "first-runs", KEY_UINT, "how often a block is run by handlers before it is translated (default 1)",
+      .max = FIRST_RUNS_MOST },
+    { NULL }
+};
+
+const AccelOps accel_dbt = {
+    .name = "dbt",
+    .summary = "translates guest code to host code",
+    .options = options,
+    .probe = probe,
+    .create = create,
+    .destroy = engine_destroy,
+    .vcpu_create = engine_vcpu_create,
+    .vcpu_destroy = engine_vcpu_destroy,
+    .run = dbt_run,
+    .flush = engine_flush,
+    .set_breakpoint = engine_set_breakpoint,
+    .insn_count = engine_insn_count,
+    .info = info,
+};

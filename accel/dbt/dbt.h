@@ -1,0 +1,98 @@
+/*
+ * accel/dbt/dbt.h - the inside of the translator: what its files share, whatever the host.
+ *
+ * A block (accel/engine) that has been run a few times by its handlers is translated to host code.
+ * Instructions that have no translator stay with their handlers, which the code calls.  docs/dbt.md
+ * tells how it all works; to make a translator for an operation, see x86_64/trans.h.
+ *
+ * Everything belongs to the vCPU's own thread: each has its own code, so that no lock is needed.
+ */
+#ifndef ACCEL_DBT_DBT_H
+#define ACCEL_DBT_DBT_H
+
+#include "../engine/engine.h"
+
+/* Why translated code comes back.  The registers are in X86Cpu by then, RIP too. */
+typedef enum DbtExit {
+    EXIT_NONE,                  /* of what the code calls: go on */
+    EXIT_LOOKUP,                /* find the block at RIP */
+    EXIT_LINK,                  /* the same; the exit with the number dbt.what may jump there from now on */
+    EXIT_STALE,                 /* the block dbt.what is invalid */
+    EXIT_BUDGET,                /* nothing left of the counted instructions */
+    EXIT_COUNT
+} DbtExit;
+
+/* A jump out of a block to an address that is known, in the same page. */
+typedef struct DbtLink {
+    hwaddr page;                /* where both are */
+    int32_t offset;             /* of the target in it */
+    uint8_t *jump;              /* its displacement, in the writable mapping */
+} DbtLink;
+
+typedef struct DbtJump {        /* an entry of the table for jumps whose target is not known before */
+    uint64_t rip, tag;
+    const void *code;
+    uint64_t unused;            /* entries are found by shifting */
+} DbtJump;
+
+enum { DBT_JUMP_BITS = 14, DBT_JUMP_SIZE = 1 << DBT_JUMP_BITS };
+/* Blocks with this key bit count their instructions: for small budgets. */
+enum { KEY_COUNTED = KEY_ACCEL };
+enum { DBT_NEVER = 0xffffffff /* Block.runs of one that is not worth translating */ };
+
+typedef struct DbtCache {
+    uint8_t *rw;                /* the memory, writable; and executable `exec` bytes further on */
+    ptrdiff_t exec;
+    size_t size, used, start;   /* code of blocks begins at `start` */
+    int fd;
+} DbtCache;
+
+typedef struct DbtVcpu {
+    EngineVcpu engine;          /* first */
+    DbtCache cache;
+    GArray *links;              /* of DbtLink: numbers are in the code */
+    DbtJump *jump;
+    const X86Insn *calling;     /* the first instruction whose handler runs on behalf of translated code */
+    bool slow;                  /* ... it is dbt_run_slow() that calls it */
+    bool in_code;               /* between `enter` and its return */
+    struct {                    /* stubs that all code shares: x86_64/thunks.c */
+        int (*enter)(X86Cpu *c, const void *code);
+        const uint8_t *handlers, *handlers_last, *slow, *slow_last, *link, *stale, *budget, *jump;
+    } thunk;
+    struct {
+        uint64_t translated, insns, bytes, full, links, forwards;
+        uint64_t exits[EXIT_COUNT], slow;
+        uint64_t *fallback;     /* by operation: instructions left to handlers when translated */
+    } stats;
+} DbtVcpu;
+
+typedef struct Dbt {
+    Engine engine;              /* first */
+    size_t cache_size;
+    uint32_t first_runs;        /* by handlers, before a block is worth translating */
+} Dbt;
+
+/* ---- cache.c ---- */
+bool dbt_cache_init(DbtCache *c, size_t size, GError **errp);
+void dbt_cache_fini(DbtCache *c);
+
+/* ---- dbt.c: called by translated code ---- */
+/* The instruction at `in` by its handler, and those behind it that have no translation; `behind` is the
+ * offset in the page of what is behind the first.  A DbtExit. */
+int dbt_run_handlers(DbtVcpu *v, const X86Insn *in, uint32_t behind);
+/* One instruction that has a translation by its handler: an access that is not a TLB hit, a division that
+ * may fault. */
+int dbt_run_slow(DbtVcpu *v, const X86Insn *in, uint32_t behind);
+
+/* ---- x86_64/: what knows the host ---- */
+bool dbt_host_supported(GError **errp);
+void dbt_make_thunks(DbtVcpu *v);                       /* at the start of the cache */
+typedef enum DbtResult { DBT_DONE /* b->code */, DBT_NOT_WORTH_IT, DBT_NO_ROOM } DbtResult;
+DbtResult dbt_translate(DbtVcpu *v, Block *b);
+void dbt_link(DbtVcpu *v, const DbtLink *l, const void *to);
+/* The code at a block's entry becomes a jump to code of another. */
+void dbt_forward(DbtVcpu *v, Block *b, const void *to);
+void dbt_make_stale(DbtVcpu *v, Block *b);              /* ... or to the stub that asks for another */
+void dbt_enter_thread(X86Cpu *c);                       /* this thread is about to run code of c */
+
+#endif

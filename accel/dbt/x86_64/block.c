@@ -1,0 +1,415 @@
+/*
+ * accel/dbt/x86_64/block.c - translating a block: one pass backwards for the flags, one forwards that
+ * emits, then what lies out of line.
+ *
+ * A block's code:  entry   [count]  instructions ...  last exit
+ *                  side exits; slow ways, one an access; the stub for when the block is invalid
+ */
+#include "trans.h"
+
+#include <string.h>
+#include "target/x86/exec.h"
+#include "target/x86/model.h"
+
+/* ---- flags ---- */
+
+void trans_flags_saved(Trans *t)
+{
+    if (!(t->flags & FLAGS_AX)) {
+        emit8(&t->e, 0x9f);                                         /* lahf */
+        emit_op(&t->e, E_0F | E_BYTE_RM, 0x90, 0, host_reg(H_FLAGS));   /* seto al */
+        t->flags |= FLAGS_AX;
+    }
+}
+
+void trans_flags_clobbered(Trans *t)
+{
+    t->flags &= ~FLAGS_HOST;
+}
+
+/* 127 + OF overflows exactly when OF is set; SAHF loads the others. */
+static void load_flags(Emit *e)
+{
+    emit8(e, 0x04);
+    emit8(e, 0x7f);                                                 /* add al, 127 */
+    emit8(e, 0x9e);                                                 /* sahf */
+}
+
+uint16_t trans_flags_killed(const X86Insn *in)
+{
+    const X86Row *r = in->row;
+    unsigned bits = r->operand[0].size == OPS_b ? 8 : in->opsize;
+
+    switch (r->op) {
+    case OP_AND: case OP_OR: case OP_XOR: case OP_TEST:
+        return FL_STATUS;               /* AF is undefined, and always the same here */
+    case OP_SHL: case OP_SHR: case OP_SAR: case OP_ROL: case OP_ROR: case OP_RCL: case OP_RCR:
+        if (r->operand[1].kind == OPK_1) {
+            return r->flags_written;
+        }
+        if (r->operand[1].kind == OPK_I && (in->imm & (bits == 64 ? 63 : 31))) {
+            return r->flags_written & ~FL_CF;       /* RCL of bytes by 9 leaves CF */
+        }
+        return 0;
+    case OP_SHLD: case OP_SHRD:
+        return 0;
+    default:
+        return r->flags_written;
+    }
+}
+
+static uint16_t needed(const Trans *t)
+{
+    const X86Row *r = t->in->row;
+    uint16_t touched = r->flags_written | r->flags_undefined;
+
+    return r->flags_read | (touched ? t->live[t->i + 1] & ~trans_flags_killed(t->in) : 0);
+}
+
+void trans_flags_needed(Trans *t)
+{
+    if (!(t->flags & FLAGS_HOST) && needed(t)) {
+        load_flags(&t->e);
+        t->flags = FLAGS_HOST;
+    }
+}
+
+void trans_flags_written(Trans *t)
+{
+    t->flags = FLAGS_HOST;
+}
+
+/* Operations that neither fault nor leave, whatever their registers. */
+static bool is_quiet(const X86Cpu *c, const X86Insn *in)
+{
+    if (!in->row || !trans_table[in->row->op] || in->lock || !x86_has(c, in->row->cpu)) {
+        return false;
+    }
+    switch (in->row->op) {
+    case OP_LEA:
+        return true;
+    case OP_NOP: case OP_PAUSE:
+        return true;
+    case OP_PUSH: case OP_POP: case OP_CALL: case OP_RET: case OP_JMP: case OP_JCC: case OP_LOOP:
+    case OP_JCXZ: case OP_LEAVE: case OP_DIV: case OP_IDIV:
+        return false;
+    default:
+        return in->mod3 && in->row->operand[0].kind != OPK_O && in->row->operand[1].kind != OPK_O;
+    }
+}
+
+static void find_live_flags(Trans *t)
+{
+    uint16_t live = FL_STATUS;
+
+    for (unsigned i = t->b->count; i-- > 0; ) {
+        const X86Insn *in = &t->b->insns[i];
+        t->live[i + 1] = live;
+        live = is_quiet(t->c, in) ? (live & ~trans_flags_killed(in)) | in->row->flags_read : FL_STATUS;
+    }
+    t->live[0] = live;
+}
+
+/* ---- leaving ---- */
+
+static void count_back(Trans *t, unsigned executed)
+{
+    if ((t->b->key & KEY_COUNTED) && executed < t->b->count) {
+        emit_alu_imm(&t->e, E_W, ALU_ADD, GS_OF(dbt.left), (int32_t)(t->b->count - executed));
+        trans_flags_clobbered(t);
+    }
+}
+
+static void emit_exit(Trans *t, int64_t offset, unsigned executed)
+{
+    DbtVcpu *v = t->v;
+    Emit *e = &t->e;
+
+    trans_flags_saved(t);
+    count_back(t, executed);
+    if (offset < 0 || offset >= PAGE_SIZE) {
+        trans_rip(t, H_T1, offset);
+        emit_jmp_to(e, v->thunk.jump);
+        return;
+    }
+    DbtLink link = { .page = t->b->gpa & ~(hwaddr)(PAGE_SIZE - 1), .offset = (int32_t)offset };
+    uint8_t *request = NULL;
+    if (offset <= t->at) {                          /* backwards: see whether somebody wants something */
+        emit_alu_imm(e, 0, ALU_CMP, GS_OF(vcpu.requests), 0);
+        request = emit_jcc(e, CC_NE);
+    }
+    link.jump = emit_jmp(e);
+    emit_land(e, link.jump);
+    if (request) {
+        emit_land(e, request);
+    }
+    emit_imm(e, H_T0, v->links->len);
+    emit_jmp_to(e, v->thunk.link);
+    g_array_append_val(v->links, link);
+}
+
+void trans_exit_to(Trans *t, int64_t offset)
+{
+    emit_exit(t, offset, t->i + 1);
+    t->ended = true;
+}
+
+void trans_exit_jump(Trans *t, uint8_t *jump, int64_t offset)
+{
+    if (t->n_side == MAX_SIDE) {
+        t->e.full = true;
+        return;
+    }
+    t->side[t->n_side++] = (SideExit){ jump, offset, t->flags, (uint8_t)t->i };
+}
+
+void trans_exit_if(Trans *t, unsigned cc, int64_t offset)
+{
+    trans_exit_jump(t, emit_jcc(&t->e, cc), offset);
+}
+
+void trans_exit_indirect(Trans *t)
+{
+    emit_jmp_to(&t->e, t->v->thunk.jump);
+    t->ended = true;
+}
+
+/* ---- instructions that stay with their handlers ---- */
+
+static bool leaves_block(const X86Insn *in)
+{
+    if (!in->row) {
+        return true;
+    }
+    switch (in->row->op) {
+    case OP_JCC: case OP_IN: case OP_OUT: case OP_INS: case OP_OUTS:
+        return true;
+    default:
+        return (in->row->words & IN_ENDS) || (in->rep && (in->row->words & (IN_REP | IN_REPZ)));
+    }
+}
+
+/* The call covers the instructions behind that have no translator either: x86_next() goes from one to
+ * the next.  *call is where the thunk's displacement lies. */
+static void emit_handlers(Trans *t, uint8_t **call)
+{
+    DbtVcpu *v = t->v;
+
+    if (!*call) {
+        trans_flags_saved(t);
+        emit_imm(&t->e, H_T0, (uintptr_t)t->in);
+        emit_imm(&t->e, H_T1, (uint32_t)t->next);
+        emit_call_to(&t->e, v->thunk.handlers);
+        *call = t->e.p - 4;
+        t->flags = FLAGS_AX;
+    }
+    if (leaves_block(t->in)) {
+        if (!t->e.full) {
+            emit_aim(*call, v->thunk.handlers_last);    /* which does not come back */
+        }
+        t->ended = true;
+    }
+}
+
+/* ---- the parts out of line ---- */
+
+/* Of instruction i, from the start of the page. */
+static int32_t offset_of(const Block *b, unsigned i)
+{
+    int32_t at = (int32_t)(b->gpa & (PAGE_SIZE - 1));
+
+    for (unsigned j = 0; j < i; j++) {
+        at += b->insns[j].len;
+    }
+    return at;
+}
+
+static void emit_slow_ways(Trans *t)
+{
+    for (unsigned k = 0; k < t->n_slow; ) {
+        unsigned i = t->slow[k].insn;
+        for (; k < t->n_slow && t->slow[k].insn == i; k++) {
+            emit_land(&t->e, t->slow[k].jump);
+        }
+        const X86Insn *in = &t->b->insns[i];
+        int32_t next = offset_of(t->b, i + 1);
+        emit_imm(&t->e, H_T0, (uintptr_t)in);
+        emit_imm(&t->e, H_T1, (uint32_t)next);
+        emit_call_to(&t->e, t->resume[i] ? t->v->thunk.slow : t->v->thunk.slow_last);
+        if (!t->resume[i]) {
+            continue;                                   /* the call does not come back */
+        }
+        if (t->resume_flags[i] == FLAGS_HOST) {
+            load_flags(&t->e);
+        } else if (t->resume_flags[i] & FLAGS_HOST) {
+            emit_mov32(&t->e, H_T0, H_FLAGS);
+            load_flags(&t->e);
+            emit_mov32(&t->e, H_FLAGS, H_T0);
+        }
+        emit_jmp_to(&t->e, t->resume[i]);
+    }
+}
+
+static void emit_side_exits(Trans *t)
+{
+    for (unsigned k = 0; k < t->n_side; k++) {
+        const SideExit *s = &t->side[k];
+        emit_land(&t->e, s->jump);
+        t->flags = s->flags;
+        t->at = offset_of(t->b, s->insn);
+        emit_exit(t, s->offset, s->insn + 1);
+    }
+}
+
+/* ---- a block ---- */
+
+static bool is_flat(const X86Cpu *c)
+{
+    static const uint8_t data[] = { X86_DS, X86_ES, X86_SS };
+
+    if (!(c->mode & MODE_PE) || (c->mode & MODE_VM) || (c->mode & MODE_CODE) != MODE_CODE32
+        || !(c->mode & MODE_SS32) || c->seg[X86_CS].base || c->seg[X86_CS].limit != ~0u) {
+        return false;
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(data); i++) {
+        const X86Segment *s = &c->seg[data[i]];
+        if (s->base || s->read_lo || s->write_lo || ~s->read_hi || ~s->write_hi) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool worth_it(const Trans *t)
+{
+    return (t->code64 || is_flat(t->c)) && !(t->b->key & (MODE_TF | KEY_SINGLE | KEY_PLAIN | KEY_INVALID))
+        && t->b->tail_page == NO_PAGE && t->b->count;
+}
+
+static bool has_translator(const Trans *t)
+{
+    const X86Row *r = t->in->row;
+
+    return r && trans_table[r->op] && x86_has(t->c, r->cpu);
+}
+
+/* The block is remembered for those who have to know how much of it has been executed. */
+static uint8_t *emit_count(Trans *t)
+{
+    if (!(t->b->key & KEY_COUNTED)) {
+        return NULL;
+    }
+    emit_imm(&t->e, H_T0, (uintptr_t)t->b);
+    emit_store(&t->e, GS_OF(dbt.what), H_T0);
+    emit_alu_imm(&t->e, E_W, ALU_SUB, GS_OF(dbt.left), t->b->count);
+    return emit_jcc(&t->e, CC_L);
+}
+
+static void emit_no_budget(Trans *t, uint8_t *jump)
+{
+    emit_land(&t->e, jump);
+    emit_alu_imm(&t->e, E_W, ALU_ADD, GS_OF(dbt.left), t->b->count);
+    emit_jmp_to(&t->e, t->v->thunk.budget);
+}
+
+static void emit_body(Trans *t, uint64_t *handled)
+{
+    Block *b = t->b;
+    uint8_t *call = NULL;
+
+    t->at = (int32_t)(b->gpa & (PAGE_SIZE - 1));
+    t->flags = FLAGS_AX;
+    for (t->i = 0; t->i < b->count && !t->e.full; t->i++) {
+        t->in = &b->insns[t->i];
+        t->next = t->at + t->in->len;
+        uint8_t *start = t->e.p, flags = t->flags;
+        unsigned n_slow = t->n_slow, n_side = t->n_side, n_links = t->v->links->len;
+        t->ended = false;
+        if (has_translator(t) && trans_table[t->in->row->op](t)) {
+            call = NULL;
+        } else {
+            t->e.p = start;
+            t->flags = flags;
+            t->n_slow = n_slow;
+            t->n_side = n_side;
+            g_array_set_size(t->v->links, n_links);
+            emit_handlers(t, &call);
+            *handled |= 1ull << t->i;
+        }
+        t->resume[t->i] = t->ended ? NULL : t->e.p;
+        t->resume_flags[t->i] = t->flags;
+        t->at = t->next;
+    }
+    if (!t->ended) {
+        t->i = b->count - 1;
+        emit_exit(t, t->at, b->count);
+    }
+}
+
+DbtResult dbt_translate(DbtVcpu *v, Block *b)
+{
+    X86Cpu *c = v->engine.cpu;
+    Trans t = { .v = v, .c = c, .b = b, .code64 = (b->key & MODE_CODE) == MODE_CODE64 };
+    uint64_t handled = 0;
+
+    if (!worth_it(&t)) {
+        return DBT_NOT_WORTH_IT;
+    }
+    uint8_t *start = v->cache.rw + ((v->cache.used + 15) & ~(size_t)15);
+    t.e = (Emit){ .p = start, .end = v->cache.rw + v->cache.size };
+    unsigned n_links = v->links->len;
+    find_live_flags(&t);
+    emit_imm(&t.e, H_T0, (uintptr_t)b);                 /* for dbt_make_stale() */
+    emit_jmp_to(&t.e, v->thunk.stale);
+    emit_align(&t.e, 16);
+    uint8_t *entry = t.e.p, *no_budget = emit_count(&t);
+    emit_body(&t, &handled);
+    emit_side_exits(&t);
+    emit_slow_ways(&t);
+    if (no_budget) {
+        emit_no_budget(&t, no_budget);
+    }
+    if (t.e.full) {
+        g_array_set_size(v->links, n_links);
+        return DBT_NO_ROOM;
+    }
+    for (unsigned i = 0; i < b->count; i++) {
+        if (!(handled >> i & 1)) {
+            b->insns[i].exec = x86_exec_stop;
+        } else if (b->insns[i].row) {
+            v->stats.fallback[b->insns[i].row->op]++;
+        }
+    }
+    v->cache.used = (size_t)(t.e.p - v->cache.rw);
+    v->stats.translated++;
+    v->stats.insns += b->count;
+    v->stats.bytes += (uint64_t)(t.e.p - start);
+    b->code = entry + v->cache.exec;
+    return DBT_DONE;
+}
+
+void dbt_link(DbtVcpu *v, const DbtLink *l, const void *to)
+{
+    emit_aim(l->jump, (const uint8_t *)to - v->cache.exec);
+}
+
+/* ---- entries ---- */
+
+static void patch_entry(uint8_t *entry, const uint8_t *to)
+{
+    entry[0] = 0xe9;
+    emit_aim(entry + 1, to);
+}
+
+void dbt_forward(DbtVcpu *v, Block *b, const void *to)
+{
+    patch_entry((uint8_t *)b->code - v->cache.exec, (const uint8_t *)to - v->cache.exec);
+}
+
+/* The stub lies before the entry, in a whole number of 16 bytes. */
+void dbt_make_stale(DbtVcpu *v, Block *b)
+{
+    uint8_t *entry = (uint8_t *)b->code - v->cache.exec;
+
+    patch_entry(entry, entry - 16);
+}

@@ -1,0 +1,254 @@
+/*
+ * accel/dbt/x86_64/branch.c - near branches and the stack.
+ */
+#include "trans.h"
+
+/* The stack pointer as wide as the stack is; only 64-bit and flat 32-bit stacks get here. */
+static unsigned address_flags(const Trans *t) { return t->code64 ? E_W : 0; }
+
+static bool natural_size(const Trans *t)
+{
+    return t->in->opsize == (t->code64 ? 64 : 32);
+}
+
+static unsigned slot(const Trans *t) { return t->code64 ? 8 : 4; }
+
+/* sp += by, without flags. */
+static void move_sp(Trans *t, int32_t by)
+{
+    unsigned sp = trans_pinned[X86_RSP];
+
+    emit_op(&t->e, address_flags(t), 0x8d, sp, host_mem(sp, by));
+}
+
+/* Where a push goes: the slot below SP, which has not moved yet. */
+static Operand push_slot(Trans *t, bool one_register)
+{
+    trans_flags_saved(t);
+    emit_op(&t->e, address_flags(t), 0x8d, H_T1, host_mem(trans_pinned[X86_RSP], -(int32_t)slot(t)));
+    return trans_probe(t, slot(t), true, one_register);
+}
+
+static Operand pop_slot(Trans *t)
+{
+    trans_flags_saved(t);
+    emit_op(&t->e, address_flags(t), 0x8b, H_T1, host_reg(trans_pinned[X86_RSP]));
+    return trans_probe(t, slot(t), false, false);
+}
+
+/* ---- PUSH, POP, LEAVE ---- */
+
+bool trans_push(Trans *t)
+{
+    const X86Insn *in = t->in;
+    unsigned size = address_flags(t);
+
+    if (!natural_size(t)) {
+        return false;
+    }
+    if (in->row->operand[0].kind == OPK_I) {
+        Operand m = push_slot(t, false);
+        emit_op(&t->e, size, 0xc7, 0, m);
+        emit32(&t->e, (uint32_t)in->imm);
+    } else if (in->mod3) {
+        bool load = trans_pinned[in->rm] == H_NONE;
+        Operand m = push_slot(t, load);
+        emit_op(&t->e, size, 0x89, trans_use(t, in->rm, H_T0), m);
+    } else {
+        Operand m;
+        if (!trans_memory(t, slot(t), false, false, &m)) {
+            return false;
+        }
+        emit_op(&t->e, size, 0x8b, H_T0, m);
+        emit_store(&t->e, GS_OF(dbt.temp), H_T0);
+        m = push_slot(t, true);
+        emit_load(&t->e, H_T0, GS_OF(dbt.temp));
+        emit_op(&t->e, size, 0x89, H_T0, m);
+    }
+    move_sp(t, -(int32_t)slot(t));
+    return true;
+}
+
+bool trans_pop(Trans *t)
+{
+    const X86Insn *in = t->in;
+
+    if (!natural_size(t) || !in->mod3) {
+        return false;
+    }
+    Operand m = pop_slot(t);
+    emit_op(&t->e, address_flags(t), 0x8b, H_T0, m);
+    if (in->rm != X86_RSP) {
+        move_sp(t, (int32_t)slot(t));
+    }
+    trans_put(t, in->rm, H_T0);
+    return true;
+}
+
+bool trans_leave(Trans *t)
+{
+    unsigned bp = trans_pinned[X86_RBP], sp = trans_pinned[X86_RSP];
+
+    if (!natural_size(t)) {
+        return false;
+    }
+    trans_flags_saved(t);
+    emit_op(&t->e, address_flags(t), 0x8b, H_T1, host_reg(bp));
+    Operand m = trans_probe(t, slot(t), false, false);
+    emit_op(&t->e, address_flags(t), 0x8d, sp, host_mem(bp, (int32_t)slot(t)));
+    emit_op(&t->e, address_flags(t), 0x8b, bp, m);
+    return true;
+}
+
+/* ---- jumps ---- */
+
+static int64_t target(const Trans *t) { return (int64_t)t->next + (int64_t)t->in->imm; }
+
+/* Targets that wrap, or are so far that the sum of displacements does not fit, are the handler's. */
+static bool reachable(const Trans *t)
+{
+    return natural_size(t) && target(t) == (int32_t)target(t);
+}
+
+bool trans_jcc(Trans *t)
+{
+    if (!reachable(t)) {
+        return false;
+    }
+    trans_flags_needed(t);
+    trans_exit_if(t, t->in->opcode & 15, target(t));
+    return true;
+}
+
+/* To what is in T1, if that is canonical in the narrower sense of 48 bits; else the handler decides. */
+static void check_canonical(Trans *t)
+{
+    if (t->code64) {
+        emit_mov(&t->e, H_T0, H_T1);
+        emit_op(&t->e, E_W, 0xc1, 7, host_reg(H_T0));               /* sar T0, 47 */
+        emit8(&t->e, 47);
+        emit_alu_imm(&t->e, E_W, ALU_ADD, host_reg(H_T0), 1);
+        emit_alu_imm(&t->e, E_W, ALU_CMP, host_reg(H_T0), 1);
+        trans_slow_if(t, CC_A);
+        trans_flags_clobbered(t);
+    }
+}
+
+/* The target that a register or memory names goes to T1. */
+static bool load_target(Trans *t)
+{
+    const X86Insn *in = t->in;
+    Operand m;
+
+    if (!natural_size(t)) {
+        return false;
+    }
+    trans_flags_saved(t);
+    if (in->mod3) {
+        emit_op(&t->e, address_flags(t), 0x8b, H_T1, trans_reg(in->rm));
+    } else {
+        if (!trans_memory(t, slot(t), false, false, &m)) {
+            return false;
+        }
+        emit_op(&t->e, address_flags(t), 0x8b, H_T1, m);
+    }
+    check_canonical(t);
+    return true;
+}
+
+bool trans_jmp(Trans *t)
+{
+    if (t->in->row->operand[0].kind == OPK_J) {
+        if (!reachable(t)) {
+            return false;
+        }
+        trans_exit_to(t, target(t));
+        return true;
+    }
+    if (!load_target(t)) {
+        return false;
+    }
+    trans_exit_indirect(t);
+    return true;
+}
+
+static void push_return_address(Trans *t)
+{
+    Operand m = push_slot(t, true);
+
+    trans_rip(t, H_T0, t->next);
+    emit_op(&t->e, address_flags(t), 0x89, H_T0, m);
+    move_sp(t, -(int32_t)slot(t));
+}
+
+bool trans_call(Trans *t)
+{
+    if (t->in->row->operand[0].kind == OPK_J) {
+        if (!reachable(t)) {
+            return false;
+        }
+        push_return_address(t);
+        trans_exit_to(t, target(t));
+        return true;
+    }
+    if (!load_target(t)) {
+        return false;
+    }
+    emit_store(&t->e, GS_OF(dbt.temp), H_T1);
+    push_return_address(t);
+    emit_load(&t->e, H_T1, GS_OF(dbt.temp));
+    trans_exit_indirect(t);
+    return true;
+}
+
+bool trans_ret(Trans *t)
+{
+    if (!natural_size(t)) {
+        return false;
+    }
+    Operand m = pop_slot(t);
+    emit_op(&t->e, address_flags(t), 0x8b, H_T1, m);
+    check_canonical(t);
+    move_sp(t, (int32_t)(slot(t) + t->in->imm));
+    trans_exit_indirect(t);
+    return true;
+}
+
+/* ---- by RCX ---- */
+
+/* JRCXZ reaches 127 bytes: over a jump that goes anywhere. */
+static void emit_jcxz(Trans *t, unsigned over)
+{
+    if (t->in->addrsize == 32) {
+        emit8(&t->e, 0x67);
+    }
+    emit8(&t->e, 0xe3);
+    emit8(&t->e, over);
+}
+
+bool trans_loop(Trans *t)
+{
+    unsigned size = t->in->addrsize == 64 ? E_W : 0;
+
+    if (!reachable(t) || t->in->addrsize == 16) {
+        return false;
+    }
+    emit_op(&t->e, size, 0x8d, H_RCX, host_mem(H_RCX, -1));
+    emit_jcxz(t, 5);
+    trans_exit_jump(t, emit_jmp(&t->e), target(t));
+    trans_exit_to(t, t->next);
+    return true;
+}
+
+bool trans_jcxz(Trans *t)
+{
+    if (!reachable(t) || t->in->addrsize == 16) {
+        return false;
+    }
+    emit_jcxz(t, 2);
+    emit8(&t->e, 0xeb);
+    emit8(&t->e, 5);
+    trans_exit_jump(t, emit_jmp(&t->e), target(t));
+    trans_exit_to(t, t->next);
+    return true;
+}

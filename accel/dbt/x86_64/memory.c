@@ -1,0 +1,134 @@
+/*
+ * accel/dbt/x86_64/memory.c - memory operands: the guest's address, and the probe of the TLB.
+ */
+#include "trans.h"
+
+#include "target/x86/mem.h"
+
+const uint8_t trans_pinned[16] = { H_R12, H_RCX, H_RDX, H_RBX, H_R13, H_RBP, H_RSI, H_RDI,
+                                   H_R8, H_R9, H_R10, H_R11, H_NONE, H_NONE, H_NONE, H_NONE };
+
+unsigned trans_use(Trans *t, unsigned guest, unsigned scratch)
+{
+    if (trans_pinned[guest] != H_NONE) {
+        return trans_pinned[guest];
+    }
+    emit_load(&t->e, scratch, trans_gs_reg(guest));
+    return scratch;
+}
+
+void trans_put(Trans *t, unsigned guest, unsigned host)
+{
+    if (trans_pinned[guest] == H_NONE) {
+        emit_store(&t->e, trans_gs_reg(guest), host);
+    } else if (trans_pinned[guest] != host) {
+        emit_mov(&t->e, trans_pinned[guest], host);
+    }
+}
+
+void trans_rip(Trans *t, unsigned to, int64_t offset)
+{
+    emit_load(&t->e, to, GS_OF(dbt.page));
+    if (offset) {
+        emit_op(&t->e, t->code64 ? E_W : 0, 0x8d, to, host_mem(to, (int32_t)offset));
+    }
+}
+
+bool trans_effective(Trans *t, unsigned to)
+{
+    const X86Insn *in = t->in;
+    Operand a = { OPERAND_MEM, H_NONE, H_NONE, in->scale, in->disp };
+    bool has_base = in->base != X86_ZERO, has_index = in->index != X86_ZERO;
+
+    if (in->addrsize == 16) {
+        return false;
+    }
+    if (in->base == X86_RIP) {
+        int64_t offset = (int64_t)t->next + in->disp;
+        if (in->addrsize != 64 || offset != (int32_t)offset) {
+            return false;
+        }
+        trans_rip(t, to, offset);
+        return true;
+    }
+    if (has_base) {
+        a.reg = trans_use(t, in->base, to);
+    }
+    if (has_index) {
+        a.index = trans_use(t, in->index, has_base && a.reg == to ? H_T0 : to);
+    }
+    if (in->addrsize == 64 && !has_index && has_base && a.disp == 0) {
+        if (a.reg != to) {
+            emit_mov(&t->e, to, a.reg);
+        }
+    } else if (!has_base && !has_index) {
+        emit_imm(&t->e, to, in->addrsize == 64 ? (uint64_t)(int64_t)in->disp : (uint32_t)in->disp);
+    } else {
+        emit_op(&t->e, in->addrsize == 64 ? E_W : 0, 0x8d, to, a);
+    }
+    return true;
+}
+
+bool trans_address(Trans *t, unsigned to)
+{
+    const X86Insn *in = t->in;
+
+    if (in->row->operand[0].kind == OPK_O || in->row->operand[1].kind == OPK_O) {
+        if (in->addrsize == 16) {
+            return false;
+        }
+        emit_imm(&t->e, to, in->imm);
+    } else if (!trans_effective(t, to)) {
+        return false;
+    }
+    if (in->segment < X86_FS) {
+        return true;                        /* flat, or 64-bit mode */
+    }
+    if (!t->code64) {
+        return false;
+    }
+    emit_op(&t->e, E_W, 0x03, to, host_gs((int32_t)(offsetof(X86Cpu, seg) + in->segment * sizeof(X86Segment)
+                                                      + offsetof(X86Segment, base))));
+    return true;
+}
+
+void trans_slow_if(Trans *t, unsigned cc)
+{
+    if (t->n_slow == MAX_SLOW) {
+        t->e.full = true;
+        return;
+    }
+    t->slow[t->n_slow++] = (SlowJump){ emit_jcc(&t->e, cc), (uint8_t)t->i };
+}
+
+Operand trans_probe(Trans *t, unsigned bytes, bool write, bool one_register)
+{
+    const int32_t tag = write ? offsetof(X86TlbEntry, write) : offsetof(X86TlbEntry, read);
+    Emit *e = &t->e;
+
+    G_STATIC_ASSERT(sizeof(X86TlbEntry) == 32);
+    emit_ror(e, H_T0, H_T1, PAGE_BITS - 5);
+    emit_alu_imm(e, 0, ALU_AND, host_reg(H_T0), (X86_TLB_SIZE - 1) << 5);
+    emit_op(e, E_W, 0x03, H_T0, GS_OF(tlb));
+    emit_op(e, E_W, 0x2b, H_T1, host_mem(H_T0, tag));       /* the offset in the page, if it is a hit */
+    emit_alu_imm(e, E_W, ALU_CMP, host_reg(H_T1), (int32_t)(PAGE_SIZE - bytes));
+    trans_slow_if(t, CC_A);
+    trans_flags_clobbered(t);
+    emit_op(e, E_W, 0x03, H_T1, host_mem(H_T0, tag));
+    if (one_register) {
+        emit_op(e, E_W, 0x03, H_T1, host_mem(H_T0, offsetof(X86TlbEntry, addend)));
+        return host_mem(H_T1, 0);
+    }
+    emit_load(e, H_T0, host_mem(H_T0, offsetof(X86TlbEntry, addend)));
+    return host_mem_index(H_T0, H_T1, 0, 0);
+}
+
+bool trans_memory(Trans *t, unsigned bytes, bool write, bool one_register, Operand *out)
+{
+    trans_flags_saved(t);
+    if (!trans_address(t, H_T1)) {
+        return false;
+    }
+    *out = trans_probe(t, bytes, write, one_register);
+    return true;
+}

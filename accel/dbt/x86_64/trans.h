@@ -1,0 +1,165 @@
+/*
+ * accel/dbt/x86_64/trans.h - translating one block: what the translators of operations share.
+ *
+ * Where things are while translated code runs:
+ *
+ *   guest RCX RDX RBX RBP RSI RDI R8..R11   in the host register of the same name
+ *   guest RAX, RSP                          in R12, R13
+ *   guest R12..R15                          in X86Cpu
+ *   RAX                                     scratch; AX holds saved status flags (FLAGS_AX)
+ *   R14, R15                                scratch
+ *   GS                                      X86Cpu
+ *
+ * Status flags are in EFLAGS (FLAGS_HOST), in AX as LAHF and SETO leave them (FLAGS_AX), or in both;
+ * between blocks in AX.  Every access to memory can fault, and then the guest sees its flags: so they
+ * are in AX before anything overwrites EFLAGS but the instruction that sets them anew.
+ *
+ * To add a translator: write `bool trans_x(Trans *t)`, which emits code for t->in or returns false to
+ * leave this form to the handler (whatever it has emitted is dropped), and name it in table.c.  It
+ *  - gets memory operands by trans_memory(), which may be called once or twice, before any guest
+ *    register has changed: a miss runs the whole instruction by its handler;
+ *  - says trans_flags_needed() behind that and before an instruction that reads EFLAGS, or leaves some of
+ *    them as they are; trans_flags_written() behind one that sets them; and trans_flags_saved() before
+ *    one that overwrites EFLAGS although the guest's instruction does not;
+ *  - reads and writes registers by trans_use() and trans_put(), or as operands by trans_reg().
+ */
+#ifndef ACCEL_DBT_X86_64_TRANS_H
+#define ACCEL_DBT_X86_64_TRANS_H
+
+#include "../dbt.h"
+#include "emit.h"
+
+enum { H_FLAGS = H_RAX, H_T0 = H_R14, H_T1 = H_R15 };
+enum { FLAGS_AX = 1, FLAGS_HOST = 2 };
+enum { MAX_SLOW = 3 * BLOCK_INSNS, MAX_SIDE = BLOCK_INSNS + 2 };
+
+typedef struct SlowJump {       /* to what runs instruction `insn` by its handler */
+    uint8_t *jump;
+    uint8_t insn;
+} SlowJump;
+
+typedef struct SideExit {       /* a jump out of the middle: where it leaves, and with what */
+    uint8_t *jump;
+    int64_t offset;             /* of the target, from the start of the page */
+    uint8_t flags, insn;
+} SideExit;
+
+typedef struct Trans {
+    Emit e;
+    DbtVcpu *v;
+    X86Cpu *c;
+    Block *b;
+    const X86Insn *in;          /* the instruction in work */
+    unsigned i;                 /* its number */
+    int32_t at, next;           /* offsets from the start of the page: its own, and what is behind it */
+    bool code64;
+    bool ended;                 /* the last one has left the block on all its ways */
+    uint8_t flags;              /* FLAGS_*: where the guest's are */
+    uint16_t live[BLOCK_INSNS + 1];         /* FL_* that somebody may see before instruction i; behind the last */
+    uint8_t resume_flags[BLOCK_INSNS];      /* `flags` behind instruction i ... */
+    uint8_t *resume[BLOCK_INSNS];           /* ... and where that is; NULL: it does not go on */
+    SlowJump slow[MAX_SLOW];
+    SideExit side[MAX_SIDE];
+    unsigned n_slow, n_side;
+} Trans;
+
+typedef bool TransFn(Trans *t);
+extern TransFn *const trans_table[OP_COUNT];
+
+/* ---- flags (block.c) ---- */
+void trans_flags_saved(Trans *t);           /* EFLAGS may be overwritten now; FLAGS_AX */
+void trans_flags_clobbered(Trans *t);       /* ... and has been */
+void trans_flags_needed(Trans *t);          /* those that the instruction reads or leaves are in EFLAGS */
+void trans_flags_written(Trans *t);
+uint16_t trans_flags_killed(const X86Insn *in);     /* those that it sets whatever they were */
+
+/* ---- memory (memory.c) ---- */
+/* The operand of t->in in host memory; the slow way if it cannot be.  Takes T1, and T0 unless
+ * `one_register`.  false: this form is not translated. */
+bool trans_memory(Trans *t, unsigned bytes, bool write, bool one_register, Operand *out);
+/* The same for an address that is in T1 already. */
+Operand trans_probe(Trans *t, unsigned bytes, bool write, bool one_register);
+bool trans_address(Trans *t, unsigned to);  /* of t->in, with the segment's base; clobbers T0 */
+bool trans_effective(Trans *t, unsigned to);            /* without it: LEA */
+void trans_slow_if(Trans *t, unsigned cc);  /* by the handler if cc; flags are saved */
+
+/* ---- registers ---- */
+extern const uint8_t trans_pinned[16];      /* the host register of a guest register, or H_NONE */
+static inline Operand trans_gs_reg(unsigned guest)
+{
+    return host_gs((int32_t)(offsetof(X86Cpu, regs) + guest * 8));
+}
+static inline Operand trans_reg(unsigned guest)
+{
+    return trans_pinned[guest] != H_NONE ? host_reg(trans_pinned[guest]) : trans_gs_reg(guest);
+}
+/* A guest register's value in a host register: its own, or `scratch` after a load. */
+unsigned trans_use(Trans *t, unsigned guest, unsigned scratch);
+/* What is in `host` becomes the guest register's value: all 64 bits. */
+void trans_put(Trans *t, unsigned guest, unsigned host);
+#define GS_OF(field) host_gs((int32_t)offsetof(X86Cpu, field))
+
+/* ---- operands (operand.c) ---- */
+/* A register operand as the instruction will name it.  Those that are not pinned, and AH..BH, are in a
+ * scratch register meanwhile; trans_finish() takes them back, without touching the flags. */
+typedef struct RegOperand {
+    uint8_t host, guest;
+    bool scratch, high;
+} RegOperand;
+
+static inline bool trans_is_high(unsigned byte_offset) { return byte_offset & 7; }
+bool trans_reg_is_scratch(const X86Insn *in, unsigned bits);
+RegOperand trans_take(Trans *t, unsigned guest, bool high, unsigned scratch, bool read);
+RegOperand trans_take_reg(Trans *t, unsigned bits, unsigned scratch, bool read);    /* ModRM.reg */
+RegOperand trans_take_rm(Trans *t, unsigned bits, unsigned scratch, bool read);     /* ModRM.rm, a register */
+void trans_finish(Trans *t, RegOperand r);
+void trans_immediate(Trans *t, unsigned bits, bool byte);
+
+/* How an instruction uses its operands.  ONLY_READS: the first is no destination; ONLY_WRITES: it is no
+ * source.  These emit it, with all that belongs to it; false: this form is not translated. */
+enum { SETS_FLAGS = 1, READS_FLAGS = 2, ONLY_READS = 4, ONLY_WRITES = 8 };
+void trans_before(Trans *t, unsigned how);
+void trans_after(Trans *t, unsigned how);
+/* r/m alone, `reg` being part of the opcode; imm_bytes: 0, 1, or -1 for as many as the size has. */
+bool trans_rm(Trans *t, unsigned bits, unsigned flags, unsigned opcode, unsigned reg, unsigned how, int imm_bytes);
+bool trans_rm_reg(Trans *t, unsigned bits, unsigned how, bool imm_byte);
+bool trans_reg_rm(Trans *t, unsigned bits, unsigned rm_bits, unsigned flags, unsigned how, int imm_bytes);
+
+/* ---- leaving (block.c) ---- */
+void trans_exit_to(Trans *t, int64_t offset);           /* always, to a known address */
+void trans_exit_if(Trans *t, unsigned cc, int64_t offset);
+void trans_exit_jump(Trans *t, uint8_t *jump, int64_t offset);  /* from a jump that has been emitted */
+void trans_exit_indirect(Trans *t);         /* to the RIP in T1; flags are saved */
+void trans_rip(Trans *t, unsigned to, int64_t offset);  /* to = RIP of an offset in the page */
+
+static inline unsigned trans_operand_bits(const X86Insn *in, unsigned k)
+{
+    switch (in->row->operand[k].kind) {
+    case OPK_AL: return 8;
+    case OPK_rAX: case OPK_1: case OPK_CL: return in->opsize;
+    default: break;
+    }
+    switch (in->row->operand[k].size) {
+    case OPS_b: case OPS_c: return 8;
+    case OPS_w: return 16;
+    case OPS_d: return 32;
+    case OPS_q: return 64;
+    case OPS_z: return in->opsize == 16 ? 16 : 32;
+    case OPS_y: return in->opsize == 64 ? 64 : 32;
+    default: return in->opsize;
+    }
+}
+
+static inline unsigned trans_size_flags(unsigned bits)
+{
+    return bits == 16 ? E_66 : bits == 64 ? E_W : 0;
+}
+
+/* ---- translators ---- */
+TransFn trans_alu, trans_mov, trans_extend, trans_lea, trans_unary, trans_shift, trans_multiply1,
+    trans_multiply, trans_divide, trans_widen, trans_setcc, trans_cmov, trans_bit, trans_scan,
+    trans_double_shift, trans_xchg, trans_xadd, trans_cmpxchg, trans_bswap, trans_nothing, trans_fence,
+    trans_carry, trans_push, trans_pop, trans_leave, trans_call, trans_ret, trans_jmp, trans_jcc,
+    trans_loop, trans_jcxz;
+
+#endif
