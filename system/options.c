@@ -108,7 +108,7 @@ const Option option_table[] = {
     { "accel", NULL, SECTION_MACHINE, OPTION_VALUE, "name[:name...][,key=value...]",
       "how guest code is run; of several, or of several -accel, the first that works",
       .take = take_accel, .values = values_accel },
-    { "cpu", NULL, SECTION_MACHINE, OPTION_VALUE, "model[,+feature][,-feature]",
+    { "cpu", NULL, SECTION_MACHINE, OPTION_VALUE, "model[,+feature][,-feature][,tsc-frequency=Hz]",
       "what processor the guest sees (default max)", .take = take_cpu, .values = values_cpu },
     { "smp", NULL, SECTION_MACHINE, OPTION_KEYS, "[cpus=]n[,key=value...]", "how many processors",
       .first = "cpus", .keys = smp_keys, .take = take_smp },

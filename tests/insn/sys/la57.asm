@@ -8,6 +8,7 @@
 %define UPPER 0xff00000000000000        ; the first address of the upper half
 
 main:
+    CASE "CPUID, and no change of levels in IA-32e mode", "2A CPUID; 3A 2.5"
     mov eax, 7
     xor ecx, ecx
     cpuid
@@ -23,6 +24,7 @@ main:
     EXPECT 13, 0, mov eax, [rbx]                ; not canonical with four levels
     mov rbx, [0x7c00]
 
+    CASE "on: 57-bit addresses, reserved bits, rights of the fifth level", "3A 4.5"
     mov edi, PML5
     mov ecx, 0x1000 / 4
     xor eax, eax
@@ -59,7 +61,7 @@ main:
     ; rights of the fifth level count
     mov dword [PML5 + 8 * 0xcd], PML4 | 5
     EXPECT_PF 0x00cd000000007c00, 3, mov [rcx + 0x7c00], eax
-    ; code up there, too
+    CASE "code and bases of 57 bits", "1 3.3.7.1"
     mov rcx, HIGH + .there
     jmp rcx
 .there:
@@ -75,7 +77,8 @@ main:
     wrmsr
     CHECK_EQ [fs:0x7c00], rbx
 
-    ; ---- and back to four levels: bases keep their 57 bits, accesses do not
+    CASE "off again", "3A 4.1.2"
+    ; bases keep their 57 bits, accesses do not
     mov ebp, PML4
     xor esi, esi
     call switch

@@ -49,7 +49,7 @@
 %endmacro
 
 main:
-    ; ---- 4.7: an instruction that reads and writes faults as a write does
+    CASE "what reads and writes faults as a write does", "3A 4.7"
     EXPECT_PF LINEAR(0), 2, inc dword [LINEAR(0)]
     EXPECT_PF LINEAR(0), 2, lock add [LINEAR(0)], eax
     EXPECT_PF LINEAR(0), 2, shld [LINEAR(0)], eax, 3
@@ -62,7 +62,7 @@ main:
     EXPECT_PF LINEAR(2), 2, not qword [LINEAR(1) + 0xffc]
     CHECK_EQ dword [0x20ffc], 0x11112222        ; nothing of it was stored
 
-    ; ---- 4.5, table 4-15 on: reserved bits, whatever the access
+    CASE "reserved bits, whatever the access", "3A 4.5"
     mov rcx, 1 << 51                            ; beyond MAXPHYADDR
     mov rax, PDPT | 7
     or rax, rcx
@@ -79,7 +79,8 @@ main:
     mov qword [PD + 8 * 3], 0x1087              ; bit 12 is PAT there
     mov eax, [rbx]
     mov qword [PD + 8 * 3], 0
-    ; 1 GiB pages: 4 GiB up shows the first GiB again
+    CASE "1 GiB pages, and INVLPG of any address in one", "3A 4.5, 4.10.4.1"
+    ; 4 GiB up shows the first GiB again
     mov qword [PDPT + 8 * 4], 0x87
     mov rbx, (4 << 30) + 0x20ffc
     CHECK_EQ dword [rbx], 0x11112222
@@ -92,7 +93,8 @@ main:
     invlpg [rdx]                                ; of any address in it
     EXPECT_PF (4 << 30) + 0x20ffc, 9, mov eax, [rbx]
 
-    ; ---- 4.6.1: SMEP.  The program itself moves into a supervisor's page.
+    CASE "SMEP", "3A 4.6.1"
+    ; the program itself moves into a supervisor's page.
     mov dword [PD], 0x83
     invlpg [0]
     mov byte [LINEAR(1)], 0xc3
@@ -118,7 +120,7 @@ main:
     mov eax, LINEAR(1)
     call rax
 
-    ; ---- 4.6.1: SMAP
+    CASE "SMAP", "3A 4.6.1"
     CR4_SET CR4_SMAP
     EXPECT_PF LINEAR(1), 1, mov eax, [LINEAR(1)]
     EXPECT_PF LINEAR(1), 3, mov [LINEAR(1)], eax
@@ -153,7 +155,7 @@ main:
     mov dword [PD], 0x87
     invlpg [0]
 
-    ; ---- 4.6.2: protection keys
+    CASE "protection keys", "3A 4.6.2"
     EXPECT 6, 0, rdpkru                         ; without CR4.PKE
     mov rcx, 5 << 59
     mov rax, 0x21000 | 7
@@ -191,7 +193,7 @@ main:
     CHECK_EQ qword [error], 0x25
     WRPKRU 0
     CHECK_EQ byte [LINEAR(3)], 0xc3
-    ; the flag tells of the key even where the page's own rights forbid as well (4.7)
+    CASE "the error code tells of the key even where other rights forbid", "3A 4.7"
     and byte [PTE(3)], ~2
     invlpg [LINEAR(3)]
     EXPECT_PF LINEAR(3), 3, mov [LINEAR(3)], eax
@@ -210,7 +212,8 @@ main:
     int 0x80
 .keys_done:
 
-    ; ---- 4.10.1: PCIDs.  Two address spaces, LINEAR(5) is 0x23000 in one, 0x24000 in the other
+    CASE "PCIDs", "3A 4.10.1"
+    ; two address spaces, LINEAR(5) is 0x23000 in one, 0x24000 in the other
     mov esi, PML4
     mov edi, PML4_B
     mov ecx, 0x4000 / 8
@@ -244,6 +247,7 @@ main:
     CHECK_EQ dword [LINEAR(5)], 0xa
     LOAD_CR3 (1 << 63) | PML4_B | 2
     CHECK_EQ dword [LINEAR(5)], 0xb
+    CASE "INVPCID", "2A INVPCID; 3A 4.10.4.1"
     ; a page taken away in PCID 1 while 2 is in use: gone behind each kind of flush
     mov qword [PTE(5)], 0
     INVPCID 0, 1, LINEAR(5)
@@ -271,6 +275,7 @@ main:
     mov qword [PTE_B(5)], 0
     LOAD_CR3 PML4_B | 2                         ; with a flush of PCID 2
     EXPECT_PF LINEAR(5), 0, mov eax, [LINEAR(5)]
+    CASE "code of several PCIDs", "3A 4.10.1"
     ; code by linear address changes with the address space, too
     mov qword [PTE(6)], 0x25000 | 7
     mov qword [PTE_B(6)], 0x26000 | 7
@@ -290,6 +295,7 @@ main:
     LOAD_CR3 (1 << 63) | PML4 | 1
     call rbx
     CHECK_EQ al, 0xdd
+    CASE "many PCIDs", "3A 4.10.1"
     ; more PCIDs than anybody keeps: each has its own page
     mov ecx, 20
 .many:
@@ -298,6 +304,7 @@ main:
     mov cr3, rax
     CHECK_EQ dword [LINEAR(5)], 0xa
     loop .many
+    CASE "global pages", "3A 4.10.2.4"
     ; a global page is every PCID's: INVLPG and INVPCID 2 find it, INVPCID 3 need not
     mov qword [PTE(7)], 0x27000 | 0x107
     mov qword [PTE_B(7)], 0x27000 | 0x107
@@ -319,7 +326,7 @@ main:
     INVPCID 2, 0, 0
     LOAD_CR3 (1 << 63) | PML4 | 1
     EXPECT_PF LINEAR(7), 0, mov eax, [LINEAR(7)]
-    ; INVPCID's own faults
+    CASE "faults of INVPCID", "2A INVPCID"
     mov qword [descriptor], 0x1000
     mov qword [descriptor + 8], 0
     xor eax, eax
@@ -331,7 +338,7 @@ main:
     mov [descriptor + 8], rcx
     xor eax, eax
     EXPECT 13, 0, invpcid rax, [descriptor]     ; not canonical
-    ; without PCIDs there is PCID 0 only
+    CASE "without CR4.PCIDE there is PCID 0 only", "3A 4.10.1"
     LOAD_CR3 PML4
     CR4_CLEAR CR4_PCIDE
     CHECK_EQ dword [LINEAR(5)], 0xa
