@@ -76,6 +76,67 @@ static void test_debug_exit(void)
     g_clear_error(&err);
 }
 
+static void count_flush(Vcpu *v)
+{
+    v->tsc_offset++;
+}
+
+static void count_code(MemListener *l, hwaddr at, hwaddr len)
+{
+    g_assert_cmphex(at, ==, 0x12345000);
+    g_assert_cmphex(len, ==, 0x1000);
+}
+
+static void map_changed(MemListener *l)
+{
+}
+
+static void test_testdev(void)
+{
+    Harness *h = harness_new("pc-testdev", NULL);
+    MemListener listener = { .changed = map_changed, .code_changed = count_code };
+    Vcpu v = { 0 };
+
+    io_write(h, 0xe0, 4, 0x12345678);
+    g_assert_cmphex(io_read(h, 0xe0, 4), ==, 0x12345678);
+    outb(h, 0xe0, 0xff);                        /* each width changes its own bytes */
+    io_write(h, 0xe2, 2, 0xabcd);
+    g_assert_cmphex(io_read(h, 0xe0, 4), ==, 0xabcd56ff);
+    g_assert_cmphex(inb(h, 0xe1), ==, 0x56);
+    for (unsigned n = 0; n < 16; n++) {
+        g_assert_false(wire_level(h, n));
+        outb(h, 0x2000 + n, 1);
+        g_assert_true(wire_level(h, n));
+    }
+    outb(h, 0x2003, 0);
+    g_assert_false(wire_level(h, 3));
+    g_assert_true(wire_level(h, 4));
+    outb(h, 0x2017, 1);                         /* a pin of an I/O APIC that is not there */
+
+    mem_write(h, 0xff000000, 8, 0x1122334455667788);
+    g_assert_cmphex(mem_read(h, 0xff000004, 4), ==, 0x11223344);
+    mem_write(h, 0xff00ffff, 1, 0x99);
+    g_assert_cmphex(mem_read(h, 0xff00ffff, 1), ==, 0x99);
+
+    vcpu_init(&v, h->m, 0);
+    v.map_changed = count_flush;
+    v.tsc_offset = 0;
+    g_ptr_array_add(h->m->vcpus, &v);
+    as_listen(h->m->mem, &listener);
+    io_write(h, 0xe4, 4, 0x12345678);
+    vcpu_run_work(&v);
+    g_assert_cmpuint(v.tsc_offset, ==, 1);
+    as_unlisten(h->m->mem, &listener);
+    g_ptr_array_set_size(h->m->vcpus, 0);
+    vcpu_fini(&v);
+
+    machine_reset(h->m);
+    g_assert_false(wire_level(h, 4));
+    g_assert_cmphex(io_read(h, 0xe0, 4), ==, 0);
+    g_assert_cmphex(mem_read(h, 0xff00ffff, 1), ==, 0);
+    harness_free(h);
+}
+
 static void test_shared_line(void)
 {
     Harness *h = harness_empty();
@@ -105,6 +166,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ports/parallel", test_parallel);
     g_test_add_func("/ports/debugcon", test_debugcon);
     g_test_add_func("/ports/debug-exit", test_debug_exit);
+    g_test_add_func("/ports/testdev", test_testdev);
     g_test_add_func("/ports/shared-line", test_shared_line);
     return g_test_run();
 }
