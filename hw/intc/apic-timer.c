@@ -38,9 +38,6 @@ static int64_t deadline_ns(const Apic *a)
 {
     uint64_t ticks = a->tsc_deadline - a->vcpu->tsc_offset;
 
-    if (a->tsc_deadline <= vcpu_tsc(a->vcpu)) {
-        return 0;
-    }
     if (ticks > (uint64_t)INT64_MAX / 2) {
         return INT64_MAX / 2;
     }

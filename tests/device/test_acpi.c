@@ -119,6 +119,7 @@ static void test_links_and_checksums(void)
     Tables t;
 
     board_open(&b, 3);
+    b.vcpu[2].apic_id = 4;                                  /* of another package */
     PcConfig cfg = board_config(&b);
     g_assert_true(board_build(&b, &cfg, NULL));
     link_tables(&b, &t);
@@ -147,7 +148,9 @@ static void test_links_and_checksums(void)
     for (const uint8_t *e = madt + 44; e < madt + ld32le(madt + 4); e += e[1]) {
         g_assert_cmpuint(e[1], >, 0);
         if (e[0] == 0) {
-            g_assert_cmpuint(e[3], ==, lapics++);
+            g_assert_cmpuint(e[2], ==, lapics);
+            g_assert_cmpuint(e[3], ==, b.vcpu[lapics].apic_id);
+            lapics++;
         } else if (e[0] == 2) {
             overrides++;
             g_assert_cmpuint(ld32le(e + 4), ==, e[3] == 0 ? 2 : e[3]);

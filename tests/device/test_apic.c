@@ -159,6 +159,32 @@ static void test_ipi_destinations(void)
     done(h);
 }
 
+/* IDs have gaps where a package does not hold a power of two: messages go by ID, not by number. */
+static void test_ids_with_gaps(void)
+{
+    Harness *h = two_cpus();
+    const IntCtl *ops = h->vcpu[1].intctl;
+    void *a = h->vcpu[1].intctl_opaque;
+    uint64_t v;
+
+    h->vcpu[1].apic_id = 0x25;
+    wr(h, ICR_HIGH, 1u << 24);
+    wr(h, ICR, 0x30);                           /* nobody */
+    g_assert_cmphex(take(h, 1), ==, -1);
+    wr(h, ICR_HIGH, 0x25u << 24);
+    wr(h, ICR, 0x31);
+    g_assert_cmphex(take(h, 1), ==, 0x31);
+    vcpu_set_current(&h->vcpu[1]);
+    g_assert_cmphex(rd(h, ID), ==, 0x25000000);
+    ops->set_base(a, 0xfee00c00);
+    g_assert_true(ops->read_msr(a, 0x02, &v));
+    g_assert_cmphex(v, ==, 0x25);
+    g_assert_true(ops->read_msr(a, 0x0d, &v));
+    g_assert_cmphex(v, ==, 2 << 16 | 1 << 5);   /* cluster, and the bit in it */
+    h->vcpu[1].apic_id = 1;
+    done(h);
+}
+
 static void test_lowest_priority(void)
 {
     Harness *h = two_cpus();
@@ -302,6 +328,12 @@ static void test_timer_tsc_deadline(void)
     ops->set_deadline(a, 0);                    /* disarmed */
     step(h, 1000000);
     g_assert_false(requested(h, 0, VCPU_INTR));
+    h->vcpu[0].tsc_khz = 2 * VCPU_TSC_KHZ;      /* twice the ticks in the same time */
+    ops->set_deadline(a, vcpu_tsc(&h->vcpu[0]) + 100000);
+    step(h, 49000);
+    g_assert_false(requested(h, 0, VCPU_INTR));
+    step(h, 1100);
+    g_assert_cmphex(take(h, 0), ==, 0x52);
     done(h);
 }
 
@@ -473,6 +505,7 @@ int main(int argc, char **argv)
     g_test_add_func("/apic/narrow-write", test_narrow_write);
     g_test_add_func("/apic/priority-and-eoi", test_priority_and_eoi);
     g_test_add_func("/apic/ipi-destinations", test_ipi_destinations);
+    g_test_add_func("/apic/ids-with-gaps", test_ids_with_gaps);
     g_test_add_func("/apic/lowest-priority", test_lowest_priority);
     g_test_add_func("/apic/init-and-sipi", test_init_and_sipi);
     g_test_add_func("/apic/illegal-vector", test_illegal_vector);
