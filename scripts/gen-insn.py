@@ -248,7 +248,7 @@ def handlers(rows):
     for r in rows:
         h = f'exec_{r.op}'
         if 'host' in r.words:
-            h = 'exec_host_x87' if 'x87' in r.words else ('exec_host', 'exec_host_vex', 'exec_host_evex')[r.e.enc]
+            h = 'exec_host_x87' if 'x87' in r.words else 'exec_host' if r.e.enc == LEGACY else 'exec_host_vex'
         if how.setdefault(r.op, h) != h:
             raise TableError(f'{r.where}: {r.op} has rows with and without host')
     return how

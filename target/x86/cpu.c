@@ -86,6 +86,9 @@ void x86_mode_changed(X86Cpu *c)
     mode |= c->rflags & FL_TF ? MODE_TF : 0;
     mode |= fpu_off ? MODE_FPU_OFF : 0;
     mode |= (c->cr4 & CR4_OSFXSR) && !(c->cr0 & CR0_EM) ? MODE_SSE_ON : 0;
+    if ((c->cr4 & CR4_OSXSAVE) && (c->xcr0 & (XCR0_SSE | XCR0_AVX)) == (XCR0_SSE | XCR0_AVX)) {
+        mode |= MODE_AVX_ON | ((c->xcr0 & XCR0_AVX512) == XCR0_AVX512 ? MODE_AVX512_ON : 0);
+    }
     mode |= (uint32_t)c->cpl << MODE_CPL_SHIFT;
     mode |= c->rflags & FL_IOPL;                        /* MODE_IOPL lies where the flags have it */
     c->mode = mode;

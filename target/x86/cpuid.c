@@ -9,6 +9,7 @@
 #include "model-private.h"
 
 #include "core/machine.h"
+#include "target/x86/xstate.h"
 #include "util/bits.h"
 
 enum { EAX, EBX, ECX, EDX };
@@ -141,18 +142,38 @@ static void leaf_topology(const X86Cpu *c, bool with_dies, uint32_t subleaf, uin
     }
 }
 
-/* The state components that XSAVE knows: x87 and SSE, in the legacy area. */
+uint64_t x86_xcr0_valid(const X86Cpu *c)
+{
+    return XCR0_X87 | XCR0_SSE | (x86_feature(c, FEAT_AVX) ? XCR0_AVX : 0)
+        | (x86_feature(c, FEAT_AVX512F) ? XCR0_AVX512 : 0) | (x86_feature(c, FEAT_PKU) ? XCR0_PKRU : 0);
+}
+
+/* Sub-leaf n of 0DH is component n; no supervisor component (IA32_XSS) is there. */
+static void leaf_d_component(const X86Cpu *c, uint32_t number, uint32_t out[4])
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(x86_components); i++) {
+        const XComponent *x = &x86_components[i];
+        if (x->number == number && x->size && (x86_xcr0_valid(c) >> number & 1)) {
+            out[EAX] = x->size;
+            out[EBX] = x->offset;
+        }
+    }
+}
+
 static void leaf_d(const X86Cpu *c, uint32_t subleaf, uint32_t out[4])
 {
     if (!x86_feature(c, FEAT_XSAVE)) {
         return;
     }
     if (subleaf == 0) {
-        out[EAX] = 3;
-        out[EBX] = out[ECX] = 576;
+        out[EAX] = (uint32_t)x86_xcr0_valid(c);
+        out[EBX] = x86_xsave_size(c->xcr0, false);
+        out[ECX] = x86_xsave_size(x86_xcr0_valid(c), false);
     } else if (subleaf == 1) {
         out[EAX] = c->model->word[CPUID_D1_EAX];
-        out[EBX] = out[EAX] & 2 ? 576 : 0;              /* the compacted form of what XCR0 has on */
+        out[EBX] = out[EAX] & 2 ? x86_xsave_size(c->xcr0, true) : 0;
+    } else {
+        leaf_d_component(c, subleaf, out);
     }
 }
 
@@ -206,7 +227,10 @@ static void basic(const X86Cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out
         out[EAX] = m->word[CPUID_6_EAX];
         break;
     case 7:
-        if (subleaf == 0) {
+        if (subleaf == 1) {
+            out[EAX] = m->word[CPUID_7_1_EAX];
+        } else if (subleaf == 0) {
+            out[EAX] = m->word[CPUID_7_1_EAX] ? 1 : 0;  /* highest sub-leaf */
             out[EBX] = m->word[CPUID_7_EBX];
             out[ECX] = m->word[CPUID_7_ECX] | (c->cr4 & CR4_PKE ? 1 << 4 : 0);
             out[EDX] = m->word[CPUID_7_EDX];

@@ -78,17 +78,41 @@ static void set(X86Model *m, unsigned feature, bool on)
     m->word[feature / 32] = on ? m->word[feature / 32] | bit : m->word[feature / 32] & ~bit;
 }
 
+static const FeatureRow *feature_row(unsigned feature);
+
+/* AVX and AVX-512 also want their registers saved by the host's kernel: XCR0. */
+static bool host_has_state(unsigned feature)
+{
+    const FeatureRow *f = feature_row(feature);
+    uint32_t eax, ebx, ecx, edx, xcr0, high;
+    uint64_t want = 0;
+
+    for (; f; f = f->needs == NO_FEATURE ? NULL : feature_row(f->needs)) {
+        want |= f->feature == FEAT_AVX ? XCR0_SSE | XCR0_AVX : f->feature == FEAT_AVX512F ? XCR0_AVX512 : 0;
+    }
+    if (!want) {
+        return true;
+    }
+    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx >> 27 & 1)) {
+        return false;
+    }
+    __asm__("xgetbv" : "=a"(xcr0), "=d"(high) : "c"(0));
+    return (xcr0 & want) == want;
+}
+
 /* Whether instructions of this feature can be run by the host's own. */
 static bool host_has(unsigned feature)
 {
-    static const struct { uint32_t leaf; uint8_t reg; } where[CPUID_WORDS] = {
-        [CPUID_1_EDX] = { 1, 3 }, [CPUID_1_ECX] = { 1, 2 }, [CPUID_7_EBX] = { 7, 1 }, [CPUID_7_ECX] = { 7, 2 },
-        [CPUID_7_EDX] = { 7, 3 }, [CPUID_8000_0001_ECX] = { 0x80000001, 2 },
+    static const struct { uint32_t leaf, subleaf; uint8_t reg; } where[CPUID_WORDS] = {
+        [CPUID_1_EDX] = { 1, 0, 3 }, [CPUID_1_ECX] = { 1, 0, 2 }, [CPUID_7_EBX] = { 7, 0, 1 },
+        [CPUID_7_ECX] = { 7, 0, 2 }, [CPUID_7_EDX] = { 7, 0, 3 }, [CPUID_7_1_EAX] = { 7, 1, 0 },
+        [CPUID_8000_0001_ECX] = { 0x80000001, 0, 2 },
     };
     uint32_t out[4] = { 0 };
     unsigned word = feature / 32;
 
-    if (!where[word].leaf || !__get_cpuid_count(where[word].leaf, 0, &out[0], &out[1], &out[2], &out[3])) {
+    if (!host_has_state(feature) || !where[word].leaf
+        || !__get_cpuid_count(where[word].leaf, where[word].subleaf, &out[0], &out[1], &out[2], &out[3])) {
         return false;
     }
     return out[where[word].reg] >> (feature % 32) & 1;

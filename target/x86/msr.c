@@ -433,6 +433,7 @@ static const Msr msrs[] = {
     { 0x6e0, 1, "TSC_DEADLINE", FEAT_TSC_DEADLINE, .read = read_deadline, .write = write_deadline,
       .valid = ~0ull },
     { 0x800, 0x100, "X2APIC", FEAT_X2APIC, .read = read_x2apic, .write = write_x2apic, .valid = ~0ull },
+    { 0xda0, 1, "XSS", FEAT_XSAVES, .read = read_zero, .write = ignore, .valid = 0 },
     { 0xc0000080, 1, "EFER", ANY, .read = read_efer, .write = write_efer, .valid = ~0ull },
     { 0xc0000081, 1, "STAR", FEAT_SYSCALL, FIELD(star), .valid = ~0ull },
     { 0xc0000082, 1, "LSTAR", FEAT_SYSCALL, FIELD(lstar), .write = write_canonical, .valid = ~0ull },

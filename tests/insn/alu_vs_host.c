@@ -47,6 +47,9 @@ static uint64_t random_value(void)
 
 static bool is_tested(const X86Row *r)
 {
+    if (r->map == 1 && r->opcode == 0x0d) {
+        return false;                   /* Intel runs PREFETCHW of a register, for AMD it is #UD */
+    }
     for (unsigned i = 0; i < G_N_ELEMENTS(tested); i++) {
         if (tested[i] == r->op) {
             return !(r->words & (IN_HOST | IN_CPL0 | IN_ENDS));

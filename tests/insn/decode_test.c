@@ -139,7 +139,46 @@ static void test_refusals(void)
     g_assert_cmpint(DECODE(&in, 64, 0xf0, 0x03, 0x00), ==, X86_DECODE_UD);    /* lock add eax, [rax] */
     g_assert_cmpint(DECODE(&in, 32, 0x8e, 0xc8), ==, X86_DECODE_UD);    /* mov cs, eax */
     g_assert_cmpint(DECODE(&in, 32, 0x0f, 0x22, 0xc8), ==, X86_DECODE_UD);    /* mov cr1, eax */
-    g_assert_cmpint(DECODE(&in, 32, 0xc5, 0xf8, 0x77), ==, X86_DECODE_UD);    /* vzeroupper */
+}
+
+/* Volume 2, 2.3: which VEX prefixes are #UD, and when C4 and C5 are none. */
+static void test_vex_refusals(void)
+{
+    X86Insn in;
+
+    g_assert_cmpint(DECODE(&in, 32, 0xc5, 0xf8, 0x77), ==, 3);                  /* vzeroupper */
+    g_assert_cmpint(DECODE(&in, 32, 0xc5, 0x38), ==, 2);                        /* lds edi, [eax] */
+    g_assert_cmpint(in.row->op, ==, OP_LDS);
+    g_assert_cmpint(DECODE(&in, 64, 0xc5, 0x38, 0x58, 0xc1), ==, 4);            /* vaddps xmm8, xmm8, xmm1 */
+    g_assert_cmpint(in.row->op, ==, OP_VADDPS);
+    g_assert_cmpint(in.reg, ==, 8);
+    g_assert_cmpint(in.vvvv, ==, 8);
+    g_assert_cmpint(DECODE(&in, 16, 0x62, 0x00), ==, 2);                        /* bound ax, [bx+si] */
+    g_assert_cmpint(in.row->op, ==, OP_BOUND);
+    g_assert_cmpint(DECODE(&in, 64, 0x66, 0xc5, 0xf8, 0x58, 0xc1), ==, X86_DECODE_UD);
+    g_assert_cmpint(DECODE(&in, 64, 0xf3, 0xc5, 0xf8, 0x58, 0xc1), ==, X86_DECODE_UD);
+    g_assert_cmpint(DECODE(&in, 64, 0x48, 0xc5, 0xf8, 0x58, 0xc1), ==, X86_DECODE_UD);
+    g_assert_cmpint(DECODE(&in, 64, 0xf0, 0xc5, 0xf8, 0x58, 0x01), ==, X86_DECODE_UD);
+    g_assert_cmpint(DECODE(&in, 64, 0x65, 0x67, 0xc5, 0xf8, 0x58, 0x01), ==, 6);
+    g_assert_cmpint(DECODE(&in, 64, 0xc5, 0xf0, 0x51, 0xc1), ==, X86_DECODE_UD);        /* vsqrtps with a vvvv */
+    g_assert_cmpint(DECODE(&in, 64, 0xc5, 0xf8, 0x51, 0xc1), ==, 4);
+    g_assert_cmpint(DECODE(&in, 64, 0xc4, 0xe4, 0x78, 0x58, 0xc1), ==, X86_DECODE_UD);  /* no such map */
+    g_assert_cmpint(DECODE(&in, 64, 0xc4, 0xe2, 0x79, 0x36, 0xc1), ==, X86_DECODE_UD);  /* vpermd wants L = 1 */
+    g_assert_cmpint(DECODE(&in, 64, 0xc4, 0xe2, 0x7d, 0x36, 0xc1), ==, 5);
+    g_assert_cmpint(DECODE(&in, 64, 0xc4, 0xe2, 0xfd, 0x36, 0xc1), ==, X86_DECODE_UD);  /* and W = 0 */
+    /* vpgatherdd xmm1, [rax + xmm2], xmm3; then with one register for two; then no index */
+    g_assert_cmpint(DECODE(&in, 64, 0xc4, 0xe2, 0x61, 0x90, 0x0c, 0x10), ==, 6);
+    g_assert_cmpint(in.vindex, ==, 2);
+    g_assert_cmpint(DECODE(&in, 64, 0xc4, 0xe2, 0x71, 0x90, 0x0c, 0x10), ==, X86_DECODE_UD);
+    g_assert_cmpint(DECODE(&in, 64, 0xc4, 0xe2, 0x61, 0x90, 0x14, 0x10), ==, X86_DECODE_UD);
+    g_assert_cmpint(DECODE(&in, 64, 0xc4, 0xe2, 0x69, 0x90, 0x0c, 0x10), ==, X86_DECODE_UD);
+    g_assert_cmpint(DECODE(&in, 64, 0xc4, 0xe2, 0x61, 0x90, 0x08), ==, X86_DECODE_UD);
+    /* the index may be register 4, which no other SIB has */
+    g_assert_cmpint(DECODE(&in, 64, 0xc4, 0xe2, 0x61, 0x90, 0x0c, 0x20), ==, 6);
+    g_assert_cmpint(in.vindex, ==, 4);
+    /* in 32-bit code the top bits of vvvv and of the register in an immediate are ignored */
+    g_assert_cmpint(DECODE(&in, 32, 0xc4, 0xe1, 0x30, 0x58, 0xc1), ==, 5);
+    g_assert_cmpint(in.vvvv, ==, 1);
 }
 
 static void test_prefix_choices(void)
@@ -230,6 +269,7 @@ int main(int argc, char **argv)
     g_test_add_func("/insn/decode/registers", test_registers);
     g_test_add_func("/insn/decode/immediates", test_immediates);
     g_test_add_func("/insn/decode/refusals", test_refusals);
+    g_test_add_func("/insn/decode/vex-refusals", test_vex_refusals);
     g_test_add_func("/insn/decode/prefix-choices", test_prefix_choices);
     g_test_add_func("/insn/decode/random-bytes", test_random_bytes);
     g_test_add_func("/insn/disas", test_disassembles);

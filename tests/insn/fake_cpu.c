@@ -72,6 +72,7 @@ void x86_store_miss(X86Cpu *c, uint64_t linear, uint64_t v, unsigned size, unsig
     x86_st(c, linear, v, size);
 }
 
+void x86_write_pkru(X86Cpu *c, uint32_t value) { c->pkru = value; }
 bool x86_feature(const X86Cpu *c, X86Feature feature) { return fake_feature; }
 void exec_bsf(X86Cpu *c, const X86Insn *in) { c->regs[in->reg] = 0xb5f; }
 void exec_bsr(X86Cpu *c, const X86Insn *in) { c->regs[in->reg] = 0xb54; }
@@ -92,9 +93,10 @@ int fake_cpu_run(X86Insn *in, X86ExecFn *fn)
 
 void fake_cpu_set_mode(unsigned bits)
 {
-    cpu->mode = (bits == 64 ? MODE_CODE64 | MODE_LMA : MODE_CODE32) | MODE_PE | MODE_SSE_ON;
+    cpu->mode = (bits == 64 ? MODE_CODE64 | MODE_LMA : MODE_CODE32) | MODE_PE | MODE_SSE_ON | MODE_AVX_ON;
     cpu->cr0 = CR0_PE | CR0_NE | CR0_MP;
-    cpu->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT;
+    cpu->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE;
+    cpu->xcr0 = XCR0_X87 | XCR0_SSE | XCR0_AVX;
     for (unsigned i = 0; i < X86_SEGS; i++) {
         cpu->seg[i] = (X86Segment){ .read_hi = ~0ull, .write_hi = ~0ull };
     }
@@ -197,6 +199,8 @@ static void random_fpu(X86Fpu *f)
     for (unsigned i = 0; i < 16; i++) {
         f->v[i].q[0] = random_element();
         f->v[i].q[1] = below(4) ? random_element() : f->v[i].q[0];
+        f->v[i].q[2] = below(4) ? random_element() : f->v[i].q[1];
+        f->v[i].q[3] = below(4) ? random_element() : f->v[i].q[0];
     }
 }
 

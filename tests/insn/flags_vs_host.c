@@ -34,6 +34,9 @@ static bool runnable(const X86Row *r)
     static const uint8_t kinds[] = { OPK_X, OPK_Y, OPK_O, OPK_M, OPK_A, OPK_J, OPK_V,
                                      OPK_W, OPK_U, OPK_P, OPK_Q, OPK_N, OPK_T, OPK_ST };
 
+    if (r->map == 1 && r->opcode == 0x0d) {
+        return false;                   /* Intel runs PREFETCHW of a register, for AMD it is #UD */
+    }
     for (unsigned i = 0; i < G_N_ELEMENTS(unsafe); i++) {
         if (r->op == unsafe[i]) {
             return false;

@@ -25,12 +25,19 @@ static X86ExecFn *const handlers[OP_COUNT] = {
     H(FLDCW, exec_fldcw), H(FNSTENV, exec_fnstenv), H(FLDENV, exec_fldenv), H(FNSAVE, exec_fnsave),
     H(FRSTOR, exec_frstor), H(WAIT, exec_wait),
     H(TZCNT, exec_tzcnt), H(LZCNT, exec_lzcnt),
+    H(VZEROUPPER, exec_vzeroupper), H(VZEROALL, exec_vzeroall), H(VLDMXCSR, exec_vldmxcsr),
+    H(VSTMXCSR, exec_vstmxcsr), H(VMASKMOVDQU, exec_vmaskmovdqu),
+    H(VMASKMOVPS, exec_vmaskmovps), H(VMASKMOVPD, exec_vmaskmovpd), H(VPMASKMOVD, exec_vpmaskmovd),
+    H(VPMASKMOVQ, exec_vpmaskmovq), H(VPGATHERDD, exec_vpgatherdd), H(VPGATHERDQ, exec_vpgatherdq),
+    H(VPGATHERQD, exec_vpgatherqd), H(VPGATHERQQ, exec_vpgatherqq), H(VGATHERDPS, exec_vgatherdps),
+    H(VGATHERDPD, exec_vgatherdpd), H(VGATHERQPS, exec_vgatherqps), H(VGATHERQPD, exec_vgatherqpd),
 #undef H
 };
 
 static X86ExecFn *handler_of(const X86Row *r)
 {
-    return r->words & IN_HOST ? r->words & IN_X87 ? exec_host_x87 : exec_host : handlers[r->op];
+    return !(r->words & IN_HOST) ? handlers[r->op]
+         : r->words & IN_X87 ? exec_host_x87 : r->enc ? exec_host_vex : exec_host;
 }
 
 static int run_guest(X86Insn *in)
@@ -71,6 +78,7 @@ static void to_native(NativeState *s)
     }
     for (unsigned i = 0; i < 16; i++) {
         memcpy(s->fx + 160 + 16 * i, f->v[i].q, 16);
+        memcpy(s->ymm_high[i], f->v[i].q + 2, 16);
     }
     memcpy(s->regs, cpu->regs, sizeof(s->regs));
     s->flags = cc_to_flags(cpu->cc) | FL_1 | FL_IF;
@@ -111,6 +119,8 @@ static bool states_differ(const NativeState *s, Difference *d)
     for (unsigned i = 0; i < 16; i++) {
         if (differ(d, "xmm low", f->v[i].q[0], bytes_at(s->fx + 160 + 16 * i, 8))
             || differ(d, "xmm high", f->v[i].q[1], bytes_at(s->fx + 168 + 16 * i, 8))
+            || (native_has("avx") && differ(d, "ymm bits 128..191", f->v[i].q[2], bytes_at(s->ymm_high[i], 8)))
+            || (native_has("avx") && differ(d, "ymm bits 192..255", f->v[i].q[3], bytes_at(s->ymm_high[i] + 8, 8)))
             || (i != X86_RSP && differ(d, "general register", cpu->regs[i], s->regs[i]))) {
             return true;
         }
@@ -141,6 +151,7 @@ static void blank_pointers(const X86Insn *in, uint8_t *p)
         break;
     case OP_FXSAVE:
         memset(p + 6, 0, 18);
+        memset(p + 28, 0, 4);           /* MXCSR_MASK: AMD has a bit more */
         break;
     }
 }
@@ -150,8 +161,18 @@ static void tame_memory(const X86Insn *in, uint8_t *p)
 {
     if (in->row->op == OP_FXRSTOR) {
         p[26] = p[27] = 0;
-    } else if (in->row->op == OP_LDMXCSR) {
+    } else if (in->row->op == OP_LDMXCSR || in->row->op == OP_VLDMXCSR) {
         p[2] = p[3] = 0;
+    }
+}
+
+/* Indices that stay in the operand's bytes. */
+static void small_indices(const X86Insn *in)
+{
+    X86Vector *v = &cpu->fpu.v[in->vindex];
+
+    for (unsigned i = 0; i < 4; i++) {
+        v->q[i] = in->row->vsib == 8 ? below(40) : below(40) | (uint64_t)below(40) << 32;
     }
 }
 
@@ -160,13 +181,34 @@ static void forgive_flags(const X86Insn *in, NativeState *s, int vector)
 {
     uint32_t forgiven = 0;
 
-    if (vector == EXC_XM && (in->row->op == OP_DPPS || in->row->op == OP_DPPD)) {
+    unsigned op = in->row->op;
+
+    if (vector == EXC_XM && (op == OP_DPPS || op == OP_DPPD || op == OP_VDPPS || op == OP_VDPPD)) {
         forgiven = 0x3f;
-    } else if (vector == EXC_XM && (s->fx[24] & 0x10) && !(s->fx[25] & 0x08)) {
+    } else if (vector == EXC_XM && (s->fx[24] & 0x18 & ~(s->fx[25] << 1))) {   /* UE or OE, unmasked */
         forgiven = 0x20;
     }
     s->fx[24] |= forgiven;
     cpu->fpu.mxcsr |= forgiven;
+}
+
+/* AMD's processors let the memory operand of SHA instructions lie anywhere; Intel's volume 2 (exceptions
+ * of type 4) wants it aligned. */
+static bool is_sha(const X86Row *r) { return g_str_has_prefix(r->names, "sha") && (r->words & IN_ALIGNED); }
+
+static bool native_checks_sha(void)
+{
+    static int checks = -1;
+    static const uint8_t sha1nexte[] = { 0x0f, 0x38, 0xc8, 0x03 };      /* xmm0, [rbx] */
+
+    if (checks < 0) {
+        memset(native_state(), 0, sizeof(NativeState));
+        memcpy(native_state()->fx + 24, (const uint8_t[]){ 0x80, 0x1f }, 2);
+        native_state()->regs[X86_RBX] = (uintptr_t)native_memory() + 1;
+        native_run(sha1nexte, sizeof(sha1nexte));
+        checks = native_state()->signal != 0;
+    }
+    return checks;
 }
 
 typedef struct Counts { unsigned rows, forms, cases, faults; } Counts;
@@ -180,6 +222,9 @@ static void run_case(Counts *n, X86Insn *in, unsigned bits)
     uint8_t *mem = native_memory() + 64 + (below(8) ? 0 : below(16));
     Difference d = { "exception", 0, 0 };
 
+    if (is_sha(in->row) && !native_checks_sha()) {
+        mem = native_memory() + 64;
+    }
     random_cpu(bits);
     fill_memory(native_memory() + 64, sizeof(before));
     tame_memory(in, mem);
@@ -187,8 +232,11 @@ static void run_case(Counts *n, X86Insn *in, unsigned bits)
     if (!in->mod3) {
         cpu->regs[in->base] = (uintptr_t)mem - in->disp;
     }
-    if (in->row->op == OP_MASKMOVQ || in->row->op == OP_MASKMOVDQU) {
+    if (in->row->op == OP_MASKMOVQ || in->row->op == OP_MASKMOVDQU || in->row->op == OP_VMASKMOVDQU) {
         cpu->regs[X86_RDI] = (uintptr_t)mem;
+    }
+    if (in->row->vsib) {
+        small_indices(in);
     }
     to_native(s);
     int got = run_guest(in);
@@ -222,6 +270,45 @@ static void run_case(Counts *n, X86Insn *in, unsigned bits)
 static bool uses_v(const X86Row *r)
 {
     return r->operand[0].size == OPS_v || r->operand[1].size == OPS_v;
+}
+
+static bool has_kind(const X86Row *r, const char *kinds)
+{
+    static const char letter[] = {
+        [OPK_V] = 'V', [OPK_W] = 'W', [OPK_U] = 'U', [OPK_P] = 'P', [OPK_Q] = 'Q', [OPK_N] = 'N',
+        [OPK_H] = 'H', [OPK_B] = 'B',
+    };
+
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned k = r->operand[i].kind;
+        if (k < sizeof(letter) && letter[k] && strchr(kinds, letter[k])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* C5 where it can say the same, half the time. */
+static unsigned put_vex(const X86Row *r, uint8_t *b, unsigned bits)
+{
+    unsigned rxb = bits == 64 ? below(8) : 0, vl = r->lig ? below(2) : r->lengths == 3 ? below(2) : r->lengths >> 1;
+    unsigned w = r->rex & X86_REX_W1 ? 1 : r->rex & X86_REX_W0 || bits != 64 ? 0 : below(2);
+    unsigned vvvv = has_kind(r, "HB") ? below(bits == 64 ? 16 : 8) : 0, pp = r->pfx == 8 ? 3 : r->pfx >> 1;
+
+    if (vvvv == X86_RSP && has_kind(r, "B")) {
+        vvvv = 0;
+    }
+    if (r->map == 1 && !w && !(rxb & 3) && below(2)) {
+        b[0] = 0xc5;
+        b[1] = (~rxb & 4) << 5 | (~vvvv & 15) << 3 | vl << 2 | pp;
+        b[2] = r->opcode;
+        return 3;
+    }
+    b[0] = 0xc4;
+    b[1] = (~rxb & 7) << 5 | r->map;
+    b[2] = w << 7 | (~vvvv & 15) << 3 | vl << 2 | pp;
+    b[3] = r->opcode;
+    return 4;
 }
 
 static unsigned put_opcode(const X86Row *r, uint8_t *b, unsigned rex, bool op66)
@@ -259,7 +346,7 @@ static bool random_form(const X86Row *r, X86Insn *in, unsigned bits)
     if (r->op == OP_FNSTENV || r->op == OP_FLDENV || r->op == OP_FNSAVE || r->op == OP_FRSTOR) {
         op66 = below(2);
     }
-    unsigned n = put_opcode(r, b, rex, op66);
+    unsigned n = r->enc ? put_vex(r, b, bits) : put_opcode(r, b, rex, op66);
     if (r->modrm) {
         b[n++] = r->modrm;
     } else if (r->has_modrm) {
@@ -270,12 +357,15 @@ static bool random_form(const X86Row *r, X86Insn *in, unsigned bits)
         if (reg == 4 && r->reg == 8) {
             reg = 6;
         }
-        b[n++] = (memory ? 0x40 : 0xc0) | reg << 3 | rm;
+        b[n++] = (memory ? 0x40 : 0xc0) | reg << 3 | (r->vsib ? 4 : rm);
+        if (r->vsib) {
+            b[n++] = below(4) << 6 | below(8) << 3 | 3;
+        }
         if (memory) {
             b[n++] = below(256);
         }
     }
-    b[n] = below(4) ? below(128) : below(256);
+    b[n] = below(4) || bits != 64 ? below(128) : below(256);
     int len = x86_decode(in, b, sizeof(b), bits);
     return len > 0 && in->row == r && in->base != X86_RSP;
 }
@@ -294,7 +384,14 @@ static bool runs_here(const X86Row *r)
 {
     const char *feature = r->op == OP_TZCNT ? "bmi1" : r->op == OP_LZCNT ? "abm" : feature_name(r->cpu);
 
-    return !feature || native_has(feature);
+    return r->enc != X86_EVEX && (!feature || native_has(feature))
+        && (!r->cpu256 || native_has(feature_name(r->cpu256)));
+}
+
+/* The native side is 64-bit code: what has more registers there, or another layout, is not the same. */
+static bool only_64(const X86Row *r)
+{
+    return r->op == OP_FXSAVE || r->op == OP_FXRSTOR || r->op == OP_VZEROALL || r->op == OP_VZEROUPPER;
 }
 
 static void test_row(Counts *n, const X86Row *r)
@@ -304,7 +401,7 @@ static void test_row(Counts *n, const X86Row *r)
 
     for (unsigned i = 0; i < CASES; i++) {
         X86Insn in;
-        unsigned bits = below(4) || r->op == OP_FXSAVE || r->op == OP_FXRSTOR ? 64 : 32;
+        unsigned bits = below(4) || only_64(r) ? 64 : 32;
         if (random_form(r, &in, bits)) {
             run_case(n, &in, bits);
             ran++;
@@ -319,7 +416,7 @@ static void test_row(Counts *n, const X86Row *r)
 
 static void for_each_row(void (*fn)(const X86Row *r, void *opaque), void *opaque)
 {
-    for (unsigned map = 0; map < 4; map++) {
+    for (unsigned map = 0; map < X86_MAPS; map++) {
         for (unsigned op = 0; op < 256; op++) {
             const X86Row *r;
             for (unsigned k = 0; (r = x86_row(map, op, k)); k++) {
@@ -352,21 +449,6 @@ static void test_against_native(void)
 
 /* ---- fault rules that a user program cannot try ---- */
 
-static bool has_kind(const X86Row *r, const char *kinds)
-{
-    static const char letter[] = {
-        [OPK_V] = 'V', [OPK_W] = 'W', [OPK_U] = 'U', [OPK_P] = 'P', [OPK_Q] = 'Q', [OPK_N] = 'N'
-    };
-
-    for (unsigned i = 0; i < 4; i++) {
-        unsigned k = r->operand[i].kind;
-        if (k < sizeof(letter) && letter[k] && strchr(kinds, letter[k])) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void expect_fault(const X86Row *r, X86Insn *in, const char *when, int want)
 {
     X86Cpu was = *cpu;
@@ -386,7 +468,7 @@ static void expect_fault(const X86Row *r, X86Insn *in, const char *when, int wan
 
 static void test_fault_rules_of(const X86Row *r, void *opaque)
 {
-    bool sse = has_kind(r, "VWU") || r->op == OP_LDMXCSR || r->op == OP_STMXCSR;
+    bool avx = r->words & IN_AVX, sse = (!r->enc && has_kind(r, "VWU")) || r->op == OP_LDMXCSR || r->op == OP_STMXCSR;
     bool mmx = has_kind(r, "PQN") || r->op == OP_EMMS, x87 = r->words & IN_X87, wait = r->op == OP_WAIT;
     bool fx = r->op == OP_FXSAVE || r->op == OP_FXRSTOR;
     X86Insn in;
@@ -404,7 +486,7 @@ static void test_fault_rules_of(const X86Row *r, void *opaque)
     if (!in.mod3) {
         cpu->regs[in.base] = (uintptr_t)native_memory() + 64 - in.disp;
     }
-    if (in.row->op == OP_MASKMOVDQU || in.row->op == OP_MASKMOVQ) {
+    if (in.row->op == OP_MASKMOVDQU || in.row->op == OP_MASKMOVQ || in.row->op == OP_VMASKMOVDQU) {
         cpu->regs[X86_RDI] = (uintptr_t)native_memory();
     }
     memset(native_memory(), 0, NATIVE_MEMORY);
@@ -416,16 +498,19 @@ static void test_fault_rules_of(const X86Row *r, void *opaque)
     *cpu = good;
     cpu->cr0 |= CR0_TS;
     cpu->mode |= MODE_FPU_OFF;
-    expect_fault(r, &in, "TS", sse || mmx || x87 || wait || fx ? EXC_NM : -1);
+    expect_fault(r, &in, "TS", sse || mmx || x87 || wait || fx || avx ? EXC_NM : -1);
     *cpu = good;
     cpu->mode &= ~MODE_SSE_ON;
     expect_fault(r, &in, "OSFXSR clear", sse ? EXC_UD : -1);
+    *cpu = good;
+    cpu->mode &= ~MODE_AVX_ON;
+    expect_fault(r, &in, "XCR0 without AVX", avx ? EXC_UD : -1);
     *cpu = good;
     cpu->fpu.fcw = 0x340;
     cpu->fpu.fsw = 0x8081;
     expect_fault(r, &in, "a pending x87 exception",
                  mmx || wait || (x87 && !(r->words & IN_NOWAIT)) ? EXC_MF : -1);
-    if (!in.mod3 && r->op != OP_FXRSTOR) {
+    if (!in.mod3 && r->op != OP_FXRSTOR && (!r->enc || (r->words & IN_HOST))) {
         *cpu = good;
         fake_memory_faults = true;
         expect_fault(r, &in, "memory that faults", EXC_PF);

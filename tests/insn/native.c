@@ -47,6 +47,18 @@ static uint8_t *put_mov(uint8_t *p, unsigned opcode, unsigned reg, const void *w
     return put_abs(p, bytes, reg & 7, where);
 }
 
+/* VINSERTF128 (18) or VEXTRACTF128 (19) of upper halves. */
+static uint8_t *put_ymm_high(uint8_t *p, unsigned opcode, NativeState *s)
+{
+    for (unsigned i = 0; i < 16; i++) {
+        uint8_t vvvv = opcode == 0x18 ? ~i & 15 : 15;
+        char bytes[5] = { 0xc4, i & 8 ? 0x63 : 0xe3, vvvv << 3 | 5, opcode, 0 };
+        p = put_abs(p, bytes, i & 7, s->ymm_high[i]);
+        *p++ = 1;
+    }
+    return p;
+}
+
 static void on_trap(int sig, siginfo_t *info, void *context)
 {
     ucontext_t *u = context;
@@ -98,6 +110,7 @@ void native_run(const uint8_t *insn, size_t len)
     p = put_abs(p, "\xd9", 7, &area->host_fcw);                 /* fnstcw */
     p = put_abs(p, "\xff", 6, &s->flags);                       /* push */
     p = put_abs(p, "\x48\x0f\xae", 1, s->fx);                   /* fxrstor64 */
+    p = native_has("avx") ? put_ymm_high(p, 0x18, s) : p;
     p = PUT(p, "\x9d");
     for (unsigned r = 0; r < 16; r++) {
         p = r == 4 ? p : put_mov(p, 0x8b, r, &s->regs[r]);
@@ -111,6 +124,10 @@ void native_run(const uint8_t *insn, size_t len)
     p = PUT(p, "\x9c");
     p = put_abs(p, "\x8f", 0, &s->flags);                       /* pop */
     p = put_abs(p, "\x48\x0f\xae", 0, s->fx);                   /* fxsave64 */
+    if (native_has("avx")) {
+        p = put_ymm_high(p, 0x19, s);
+        p = PUT(p, "\xc5\xf8\x77");                             /* vzeroupper */
+    }
     p = PUT(p, "\xdb\xe3\xfc");                                 /* fninit; cld */
     p = put_abs(p, "\x0f\xae", 2, &area->host_mxcsr);           /* ldmxcsr */
     p = put_abs(p, "\xd9", 5, &area->host_fcw);                 /* fldcw */

@@ -6,6 +6,7 @@
 #include "fake_cpu.h"
 #include "gen/x86-exec.h"
 #include "native.h"
+#include "target/x86/xstate.h"
 #include "util/bits.h"
 
 static uint8_t *area;                   /* 64-byte aligned */
@@ -60,7 +61,9 @@ static void test_fxsave_32(void)
     g_assert_cmphex(cpu->fpu.fsw, ==, was.fsw);
     g_assert_cmphex(cpu->fpu.fip, ==, was.fip);
     g_assert_cmphex(cpu->fpu.fds, ==, was.fds);
-    g_assert_cmpmem(cpu->fpu.v, 8 * sizeof(X86Vector), was.v, 8 * sizeof(X86Vector));
+    for (unsigned i = 0; i < 8; i++) {
+        g_assert_cmpmem(cpu->fpu.v[i].q, 16, was.v[i].q, 16);
+    }
     g_assert_cmpmem(&cpu->fpu.v[8], 16, &eighth, 16);
 }
 
@@ -147,6 +150,71 @@ static void test_compacted(void)
     g_assert_cmphex(cpu->fpu.v[2].q[2], ==, 0x1122334455667788);
 }
 
+/* 13.6: what is as after a reset is not in use; XSAVEC and XSAVEOPT leave its bytes. */
+static void test_initial_state_is_not_saved(void)
+{
+    set_up(64, 7, 7);
+    for (unsigned i = 0; i < 16; i++) {
+        memset(cpu->fpu.v[i].q + 2, 0, sizeof(X86Vector) - 16);
+    }
+    g_assert_cmphex(x86_xinuse(cpu) & 7, ==, 3);
+    g_assert_cmpint(xsavec(), ==, -1);
+    g_assert_cmphex(ld64le(area + 512), ==, 3);
+    g_assert_cmphex(ld64le(area + 520), ==, 1ull << 63 | 7);
+    g_assert_cmphex(area[576], ==, 0xee);
+    st64le(area + 520, 0);
+    g_assert_cmpint(run(exec_xsaveopt, 64, 6, 0), ==, -1);
+    g_assert_cmphex(ld64le(area + 512), ==, 3);
+    g_assert_cmphex(area[576], ==, 0xee);
+    g_assert_cmpint(xsave(), ==, -1);
+    g_assert_cmphex(ld64le(area + 512), ==, 3);
+    g_assert_cmphex(area[576], ==, 0);                  /* XSAVE writes it, and says that it is initial */
+    memset(cpu->fpu.v, 0, sizeof(cpu->fpu.v));
+    cpu->fpu.mxcsr = 0x1f80;
+    cpu->fpu.v[3].q[3] = 1;
+    g_assert_cmphex(x86_xinuse(cpu) & 7, ==, 5);
+    cpu->fpu.mxcsr = 0x1f81;
+    g_assert_cmpint(xsavec(), ==, -1);
+    g_assert_cmphex(ld64le(area + 512), ==, 7);         /* for MXCSR's sake */
+}
+
+/* Where volume 1, 13.5 puts AVX-512's three and PKRU. */
+static void test_avx512_layout(void)
+{
+    set_up(64, 0x2e7, 0x2e7);
+    area = native_memory();
+    memset(area, 0xee, 2752);
+    memset(area + 512, 0, 64);
+    cpu->fpu.k[7] = 0x1122334455667788;
+    cpu->fpu.v[2].q[4] = 0x2233445566778899;
+    cpu->fpu.v[31].q[7] = 0x33445566778899aa;
+    cpu->pkru = 0x55aa55aa;
+    X86Fpu was = cpu->fpu;
+    g_assert_cmpint(xsave(), ==, -1);
+    g_assert_cmphex(ld64le(area + 1088 + 56), ==, 0x1122334455667788);
+    g_assert_cmphex(ld64le(area + 1152 + 64), ==, 0x2233445566778899);
+    g_assert_cmphex(ld64le(area + 1664 + 15 * 64 + 56), ==, 0x33445566778899aa);
+    g_assert_cmphex(ld64le(area + 2688), ==, 0x55aa55aa);
+    memset(&cpu->fpu, 0, sizeof(cpu->fpu));
+    cpu->pkru = 0;
+    g_assert_cmpint(xrstor(), ==, -1);
+    g_assert_cmpmem(cpu->fpu.v, sizeof(was.v), was.v, sizeof(was.v));
+    g_assert_cmpmem(cpu->fpu.k, sizeof(was.k), was.k, sizeof(was.k));
+    g_assert_cmphex(cpu->pkru, ==, 0x55aa55aa);
+}
+
+/* Of 32-bit code: ZMM16 and up, and the upper registers of each component, are not there (13.5.2). */
+static void test_avx_of_32_bit_code(void)
+{
+    set_up(32, 0xe7, 0xe6);
+    memset(area, 0xee, 2752);
+    memset(area + 512, 0, 64);
+    g_assert_cmpint(run(exec_xsave, 32, 4, 0), ==, -1);
+    g_assert_cmpmem(area + 576 + 7 * 16, 16, cpu->fpu.v[7].q + 2, 16);
+    g_assert_cmphex(area[576 + 8 * 16], ==, 0xee);
+    g_assert_cmphex(area[1664], ==, 0xee);
+}
+
 static void test_refuses_bad_headers(void)
 {
     static const struct { unsigned at; uint64_t value; } bad[] = {
@@ -179,6 +247,9 @@ int main(int argc, char **argv)
     g_test_add_func("/insn/xsave/saves-what-is-asked-for", test_saves_what_is_asked_for);
     g_test_add_func("/insn/xsave/restores-or-initialises", test_restores_or_initialises);
     g_test_add_func("/insn/xsave/compacted", test_compacted);
+    g_test_add_func("/insn/xsave/initial-state-is-not-saved", test_initial_state_is_not_saved);
+    g_test_add_func("/insn/xsave/avx512-layout", test_avx512_layout);
+    g_test_add_func("/insn/xsave/avx-of-32-bit-code", test_avx_of_32_bit_code);
     g_test_add_func("/insn/xsave/refuses-bad-headers", test_refuses_bad_headers);
     int rc = g_test_run();
     fake_cpu_free();

@@ -72,7 +72,10 @@ typedef struct X86Fpu {
 enum { MODE_CODE16 = 0, MODE_CODE32 = 1, MODE_CODE64 = 2, MODE_CODE = 3, MODE_SS32 = 1 << 2,
        MODE_CPL = 3 << 3, MODE_CPL_SHIFT = 3, MODE_PE = 1 << 5, MODE_VM = 1 << 6, MODE_LMA = 1 << 7,
        MODE_PG = 1 << 8, MODE_TF = 1 << 9, MODE_FPU_OFF = 1 << 10 /* CR0.EM or TS */,
-       MODE_SSE_ON = 1 << 11 /* CR4.OSFXSR, no EM */, MODE_IOPL = 3 << 12 };
+       MODE_SSE_ON = 1 << 11 /* CR4.OSFXSR, no EM */, MODE_IOPL = 3 << 12,
+       MODE_AVX_ON = 1 << 14, MODE_AVX512_ON = 1 << 15 /* CR4.OSXSAVE and their bits in XCR0 */ };
+enum { XCR0_X87 = 1 << 0, XCR0_SSE = 1 << 1, XCR0_AVX = 1 << 2, XCR0_OPMASK = 1 << 5, XCR0_ZMM_HI256 = 1 << 6,
+       XCR0_HI16_ZMM = 1 << 7, XCR0_PKRU = 1 << 9, XCR0_AVX512 = XCR0_OPMASK | XCR0_ZMM_HI256 | XCR0_HI16_ZMM };
 
 /* DR6 (volume 3B 17.2.3): breakpoints 0..3 in its low bits, and why else.  The fixed bits read as 1. */
 enum { DR6_B = 0xf, DR6_BD = 1 << 13, DR6_BS = 1 << 14, DR6_BT = 1 << 15 };
@@ -194,7 +197,7 @@ void x86_hostrun_free(X86Cpu *c);
 /* ---- views ---- */
 uint32_t x86_rflags(const X86Cpu *c);
 void x86_set_rflags(X86Cpu *c, uint32_t rflags);        /* all bits; derived mode updated */
-void x86_mode_changed(X86Cpu *c);       /* after CR0, CR4, EFER, CS, SS, RFLAGS.VM changed */
+void x86_mode_changed(X86Cpu *c);       /* after CR0, CR4, XCR0, EFER, CS, SS, RFLAGS.VM changed */
 void x86_seg_changed(X86Cpu *c, unsigned seg);          /* after base, limit or ar changed */
 static inline unsigned x86_code_bits(const X86Cpu *c) { return 16u << (c->mode & MODE_CODE); }
 static inline bool x86_long_mode(const X86Cpu *c) { return c->mode & MODE_LMA; }

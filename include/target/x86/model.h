@@ -10,7 +10,7 @@
 #include "target/x86/cpu.h"
 
 /* CPUID registers that hold feature bits: a feature is its word times 32 plus its bit. */
-enum { CPUID_1_EDX, CPUID_1_ECX, CPUID_6_EAX, CPUID_7_EBX, CPUID_7_ECX, CPUID_7_EDX, CPUID_D1_EAX,
+enum { CPUID_1_EDX, CPUID_1_ECX, CPUID_6_EAX, CPUID_7_EBX, CPUID_7_ECX, CPUID_7_EDX, CPUID_7_1_EAX, CPUID_D1_EAX,
        CPUID_8000_0001_EDX, CPUID_8000_0001_ECX, CPUID_8000_0007_EDX, CPUID_WORDS };
 
 typedef enum X86Feature {
@@ -39,6 +39,7 @@ bool x86_has(const X86Cpu *c, unsigned cpuf);           /* CPUF_* of target/x86/
 bool x86_canonical_base(const X86Cpu *c, uint64_t linear);
 void x86_cpuid(const X86Cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);  /* EAX EBX ECX EDX */
 uint32_t x86_cr4_valid(const X86Cpu *c);                /* bits that may be set */
+uint64_t x86_xcr0_valid(const X86Cpu *c);               /* the same of XCR0 */
 uint32_t x86_signature(const X86Cpu *c);                /* CPUID.1:EAX, in EDX after reset */
 unsigned x86_tsc_khz(const X86Cpu *c);                  /* that -cpu asks for */
 unsigned x86_phys_bits(const X86Cpu *c);                /* of a physical address: MAXPHYADDR */

@@ -100,11 +100,26 @@ static X86ExecFn *by_form(const X86Cpu *c, const X86Insn *in)
     return fn;
 }
 
+/* CPUID features, and for VEX and EVEX protected mode (volume 2, 2.4). */
+static bool is_offered(const X86Cpu *c, const X86Insn *in)
+{
+    const X86Row *r = in->row;
+
+    if (!x86_has(c, in->vl == 1 ? r->cpu256 : r->cpu)) {
+        return false;
+    }
+    if (in->enc == X86_EVEX && in->vl < 2 && (r->lengths & (r->lengths - 1)) && !r->lig
+        && !x86_feature(c, FEAT_AVX512VL)) {
+        return false;
+    }
+    return !in->enc || (c->mode & (MODE_PE | MODE_VM)) == MODE_PE;
+}
+
 X86ExecFn *x86_bind(const X86Cpu *c, const X86Insn *in)
 {
     uint32_t words = in->row->words;
 
-    if (!x86_has(c, in->row->cpu)) {
+    if (!is_offered(c, in)) {
         return undefined;
     }
     if ((words & IN_PROT) && (!(c->mode & MODE_PE) || (c->mode & MODE_VM))) {

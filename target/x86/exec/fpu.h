@@ -15,7 +15,6 @@ enum { FSW_IE = 1 << 0, FSW_DE = 1 << 1, FSW_ZE = 1 << 2, FSW_OE = 1 << 3, FSW_U
 enum { FCW_WRITABLE = 0x1f3f, FCW_ONE = 1 << 6, FCW_RESET = 0x37f };
 enum { MXCSR_FLAGS = 0x3f, MXCSR_MASKS = 0x3f << 7, MXCSR_UM = 1 << 11, MXCSR_FTZ = 1 << 15,
        MXCSR_VALID = 0xffff, MXCSR_RESET = 0x1f80 };
-enum { XCR0_X87 = 1 << 0, XCR0_SSE = 1 << 1, XCR0_AVX = 1 << 2 };
 
 static inline unsigned fpu_top(const X86Fpu *f) { return f->fsw >> FSW_TOP_SHIFT & 7; }
 
@@ -36,6 +35,8 @@ void fpu_init(X86Fpu *f);               /* FNINIT */
 void fpu_check_x87(X86Cpu *c, bool waits);      /* #NM, #MF */
 void fpu_check_mmx(X86Cpu *c);          /* #UD, #NM, #MF */
 void fpu_check_sse(X86Cpu *c);          /* #UD, #NM */
+void fpu_load_mxcsr(X86Cpu *c, const X86Insn *in);      /* LDMXCSR, STMXCSR without their checks */
+void fpu_store_mxcsr(X86Cpu *c, const X86Insn *in);
 /* MMX instructions leave TOP 0 and no register empty (volume 1, 9.5.1). */
 void fpu_enter_mmx(X86Fpu *f);
 

@@ -6,13 +6,11 @@
  * is XMM8, MM0 or R8, that of r/m XMM9, MM1, R9 or [RDI]; nothing clashes with the registers that
  * instructions use implicitly.  Stubs lie in one memfd mapped twice, once
  * writable and once executable.  When it is full it starts anew, so a guest cannot make it grow.
- *
- * Not modelled: VEX and EVEX forms.
+ * Stubs of VEX and EVEX instructions are hostrun-vex.c's.
  */
-#include "hostrun.h"
+#include "hostrun-emit.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include "util/error.h"
@@ -26,26 +24,6 @@ struct X86HostRun {
     unsigned count;
     HostForm form[FORMS];
 };
-
-#define AT(member) ((uint32_t)offsetof(HostFrame, member))
-
-typedef struct Emit { uint8_t *p; } Emit;
-
-static void emit(Emit *e, const char *bytes, size_t n)
-{
-    memcpy(e->p, bytes, n);
-    e->p += n;
-}
-
-#define EMIT(e, bytes) emit(e, bytes, sizeof(bytes) - 1)
-/* An instruction with the memory operand [r10 + offset]: `bytes` end with its ModRM byte. */
-#define EMIT_AT(e, bytes, member) (EMIT(e, bytes), emit_offset(e, AT(member)))
-
-static void emit_offset(Emit *e, uint32_t offset)
-{
-    memcpy(e->p, &offset, 4);
-    e->p += 4;
-}
 
 /* The guest's instruction with its operands renamed. */
 static void emit_instruction(Emit *e, const X86Insn *in, uint32_t use)
@@ -86,29 +64,8 @@ static void emit_instruction(Emit *e, const X86Insn *in, uint32_t use)
     }
 }
 
-static void emit_loads(Emit *e, uint32_t use)
+void emit_general_loads(Emit *e, uint32_t use)
 {
-    EMIT(e, "\x49\x89\xca\x49\x89\xd3");                        /* mov r10, rcx; mov r11, rdx */
-    if (use & USE_X87) {
-        EMIT_AT(e, "\x41\xd9\xba", host_fcw);                   /* fnstcw */
-        EMIT_AT(e, "\x41\x0f\xae\x9a", fx.mxcsr);               /* stmxcsr: FXRSTOR loads it again */
-        EMIT_AT(e, "\x49\x0f\xae\x8a", fx);                     /* fxrstor64 */
-    }
-    if (use & USE_VREG) {
-        EMIT(e, "\x44\x0f\x10\x06");                            /* movups xmm8, [rsi] */
-    }
-    if (use & USE_VRM) {
-        EMIT(e, "\x45\x0f\x10\x0b");                            /* movups xmm9, [r11] */
-    }
-    if (use & USE_XMM0) {
-        EMIT_AT(e, "\x41\x0f\x10\x82", xmm0);                   /* movups xmm0 */
-    }
-    if (use & USE_PREG) {
-        EMIT(e, "\x0f\x6f\x06");                                /* movq mm0, [rsi] */
-    }
-    if (use & USE_PRM) {
-        EMIT(e, "\x41\x0f\x6f\x0b");                            /* movq mm1, [r11] */
-    }
     if (use & USE_GREG) {
         EMIT(e, "\x4c\x8b\x06");                                /* mov r8, [rsi] */
     }
@@ -132,26 +89,14 @@ static void emit_loads(Emit *e, uint32_t use)
     }
 }
 
-static void emit_stores(Emit *e, uint32_t use)
+void emit_general_stores(Emit *e, uint32_t use)
 {
     if (use & USE_FLAGS_OUT) {
         EMIT(e, "\x9c");                                        /* pushfq; pop */
         EMIT_AT(e, "\x41\x8f\x82", flags);
     }
-    if (use & PUT_VREG) {
-        EMIT(e, "\x44\x0f\x11\x06");
-    }
-    if (use & PUT_VRM) {
-        EMIT(e, "\x45\x0f\x11\x0b");
-    }
     if (use & PUT_XMM0) {
         EMIT_AT(e, "\x41\x0f\x11\x82", xmm0);
-    }
-    if (use & PUT_PREG) {
-        EMIT(e, "\x0f\x7f\x06");
-    }
-    if (use & PUT_PRM) {
-        EMIT(e, "\x41\x0f\x7f\x0b");
     }
     if (use & PUT_GREG) {
         EMIT(e, "\x4c\x89\x06");
@@ -161,6 +106,49 @@ static void emit_stores(Emit *e, uint32_t use)
     }
     if (use & PUT_ECX) {
         EMIT_AT(e, "\x49\x89\x8a", rcx);
+    }
+}
+
+static void emit_loads(Emit *e, uint32_t use)
+{
+    EMIT(e, "\x49\x89\xca\x49\x89\xd3");                        /* mov r10, rcx; mov r11, rdx */
+    if (use & USE_X87) {
+        EMIT_AT(e, "\x41\xd9\xba", host_fcw);                   /* fnstcw */
+        EMIT_AT(e, "\x41\x0f\xae\x9a", fx.mxcsr);               /* stmxcsr: FXRSTOR loads it again */
+        EMIT_AT(e, "\x49\x0f\xae\x8a", fx);                     /* fxrstor64 */
+    }
+    if (use & USE_VREG) {
+        EMIT(e, "\x44\x0f\x10\x06");                            /* movups xmm8, [rsi] */
+    }
+    if (use & USE_VRM) {
+        EMIT(e, "\x45\x0f\x10\x0b");                            /* movups xmm9, [r11] */
+    }
+    if (use & USE_XMM0) {
+        EMIT_AT(e, "\x41\x0f\x10\x82", xmm0);                   /* movups xmm0 */
+    }
+    if (use & USE_PREG) {
+        EMIT(e, "\x0f\x6f\x06");                                /* movq mm0, [rsi] */
+    }
+    if (use & USE_PRM) {
+        EMIT(e, "\x41\x0f\x6f\x0b");                            /* movq mm1, [r11] */
+    }
+    emit_general_loads(e, use);
+}
+
+static void emit_stores(Emit *e, uint32_t use)
+{
+    emit_general_stores(e, use);
+    if (use & PUT_VREG) {
+        EMIT(e, "\x44\x0f\x11\x06");
+    }
+    if (use & PUT_VRM) {
+        EMIT(e, "\x45\x0f\x11\x0b");
+    }
+    if (use & PUT_PREG) {
+        EMIT(e, "\x0f\x7f\x06");
+    }
+    if (use & PUT_PRM) {
+        EMIT(e, "\x41\x0f\x7f\x0b");
     }
     if (use & USE_X87) {
         EMIT_AT(e, "\x49\x0f\xae\x82", fx);                     /* fxsave64 */
@@ -174,28 +162,15 @@ static void emit_stores(Emit *e, uint32_t use)
     EMIT(e, "\xc3");
 }
 
-static unsigned size_of(const X86Insn *in, unsigned size)
-{
-    switch (size) {
-    case OPS_b: return 1;
-    case OPS_w: return 2;
-    case OPS_d: return 4;
-    case OPS_q: return 8;
-    case OPS_t: return 10;
-    case OPS_x: return 16;
-    case OPS_v: return in->opsize / 8;
-    default: return in->opsize == 64 ? 8 : 4;                   /* y */
-    }
-}
-
 /* Operand `i` of the row: which register of the stub or memory, and whether it is the result. */
 static uint32_t operand_use(const X86Insn *in, unsigned i, uint8_t *mem_size)
 {
     unsigned kind = in->row->operand[i].kind, size = in->row->operand[i].size;
-    uint32_t put = i == 0 ? ~0u : 0;
+    /* What answers in the flags (PTEST, UCOMISS, PCMPISTRI) writes no vector that it names. */
+    uint32_t put = i == 0 && !(kind == OPK_V && in->row->flags_written) ? ~0u : 0;
 
     if (!in->mod3 && (kind == OPK_W || kind == OPK_Q || kind == OPK_E || kind == OPK_M)) {
-        *mem_size = size_of(in, size);
+        *mem_size = x86_memory_bytes(in);
         return i == 0 ? USE_STORE : USE_LOAD;
     }
     switch (kind) {
@@ -225,9 +200,27 @@ static uint32_t form_use(const X86Insn *in, uint8_t *mem_size)
     use |= r->words & IN_XMM0 ? USE_XMM0 | PUT_XMM0 : 0;
     use |= r->words & IN_FP ? USE_MXCSR : 0;
     use |= r->words & IN_X87 ? USE_X87 : 0;
-    use |= r->flags_read ? USE_FLAGS_IN : 0;
+    use |= r->flags_read || r->flags_undefined ? USE_FLAGS_IN : 0;       /* some leave them as they were */
     use |= r->flags_written ? USE_FLAGS_OUT : 0;
     return use;
+}
+
+/* What only VEX and EVEX name. */
+static uint16_t form_vex(const X86Insn *in)
+{
+    const X86Row *r = in->row;
+    uint16_t vex = in->mask ? VEX_MASK : 0;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(r->operand); i++) {
+        switch (r->operand[i].kind) {
+        case OPK_H: vex |= i != 0 ? VEX_H : in->mask ? VEX_PUT_H | VEX_H : VEX_PUT_H; break;
+        case OPK_B: vex |= i == 0 || r->op == OP_MULX ? VEX_PUT_B : VEX_B; break;
+        case OPK_L: vex |= VEX_L; break;
+        case OPK_k: vex |= i == 0 ? VEX_PUT_K : VEX_K; break;
+        case OPK_n: vex |= VEX_N; break;
+        }
+    }
+    return vex | ((16u << in->vl) > 16u * r->mask && !r->lig ? VEX_WIDE_MASK : 0);
 }
 
 static uint64_t form_key(const X86Insn *in)
@@ -237,7 +230,9 @@ static uint64_t form_key(const X86Insn *in)
 
     return 1ull << 63 | (uint64_t)r->map << 40 | (uint64_t)in->opcode << 32 | (uint64_t)r->pfx << 28
          | (uint64_t)(in->opsize >> 4) << 24 | (in->rex >> 3 & 1) << 22 | in->mod3 << 21
-         | (uint64_t)modrm << 8 | (in->imm_at ? in->imm & 0xff : 0);
+         | (uint64_t)modrm << 8 | (in->imm_at ? in->imm & (r->operand[3].kind == OPK_L ? 0x0f : 0xff) : 0)
+         | (uint64_t)in->enc << 43 | (uint64_t)in->vl << 45 | (uint64_t)in->evex_b << 47
+         | (uint64_t)in->rounding << 48 | (uint64_t)!!in->mask << 50 | (uint64_t)in->zeroing << 51;
 }
 
 static void make_form(X86HostRun *h, HostForm *form, const X86Insn *in)
@@ -245,9 +240,14 @@ static void make_form(X86HostRun *h, HostForm *form, const X86Insn *in)
     Emit e = { h->rw + h->used };
 
     form->use = form_use(in, &form->mem_size);
-    emit_loads(&e, form->use);
-    emit_instruction(&e, in, form->use);
-    emit_stores(&e, form->use);
+    form->vex = form_vex(in);
+    if (in->enc) {
+        emit_vex_stub(&e, in, form);
+    } else {
+        emit_loads(&e, form->use);
+        emit_instruction(&e, in, form->use);
+        emit_stores(&e, form->use);
+    }
     form->run = (HostStub *)(uintptr_t)(h->rx + h->used);
     h->used = ((size_t)(e.p - h->rw) + 15) & ~(size_t)15;
     h->count++;

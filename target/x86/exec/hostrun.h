@@ -3,7 +3,7 @@
  *
  * A `host` row of target/x86/insn/ only computes.  For each form met (opcode, prefixes, immediate, operand
  * kinds) one stub is emitted that loads the operands, runs the instruction with its operands renamed,
- * and stores the results.  exec/vector.c and exec/fpu.c call it; MXCSR is the caller's business where
+ * and stores the results.  exec/vector.c, exec/vex.c and exec/fpu.c call it; MXCSR is the caller's business where
  * a form says USE_MXCSR.  Belongs to one vCPU's thread.
  */
 #ifndef TARGET_X86_HOSTRUN_PRIVATE_H
@@ -31,10 +31,13 @@ typedef struct HostFrame {
     uint64_t rax, rcx, rdx;
     uint64_t flags;
     uint16_t host_fcw;
+    void *h, *l;                        /* VEX: the vectors that vvvv and an immediate name */
+    uint64_t b;                         /* the general register that vvvv names */
+    uint64_t k, n, mask;                /* EVEX: opmasks that ModRM.reg, r/m and aaa name */
     _Alignas(16) FxImage fx;            /* x87 rows */
     /* For the callers: operands that are not to be touched in place */
     _Alignas(64) uint8_t mem[64];
-    X86Vector reg;
+    X86Vector reg, rm;
 } HostFrame;
 
 /* The memory operand; where the registers are that ModRM.reg and r/m name; the rest. */
@@ -50,10 +53,15 @@ enum { USE_VREG = 1 << 0, USE_VRM = 1 << 1, USE_XMM0 = 1 << 2, USE_PREG = 1 << 3
        PUT_GRM = 1 << 25, PUT_XMM0 = 1 << 26, PUT_ECX = 1 << 27,
        USE_IMPLICIT = USE_XMM0 | USE_EAX | USE_ECX | USE_EDX | USE_FLAGS_IN | USE_FLAGS_OUT };
 
+/* The same for what only VEX and EVEX have. */
+enum { VEX_H = 1 << 0, VEX_PUT_H = 1 << 1, VEX_B = 1 << 2, VEX_PUT_B = 1 << 3, VEX_L = 1 << 4, VEX_K = 1 << 5,
+       VEX_PUT_K = 1 << 6, VEX_N = 1 << 7, VEX_MASK = 1 << 8, VEX_WIDE_MASK = 1 << 9 /* more than 16 elements */ };
+
 typedef struct HostForm {
     uint64_t key;
     HostStub *run;
     uint32_t use;                       /* USE_*, PUT_* */
+    uint16_t vex;                       /* VEX_* */
     uint8_t mem_size;                   /* bytes of the memory operand */
 } HostForm;
 

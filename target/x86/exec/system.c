@@ -8,6 +8,7 @@
 
 #include "core/machine.h"
 #include "gen/x86-exec.h"
+#include "target/x86/xstate.h"
 #include "util/log.h"
 
 /* ---- control registers ---- */
@@ -251,19 +252,29 @@ void exec_wrpkru(X86Cpu *c, const X86Insn *in)
 void exec_xgetbv(X86Cpu *c, const X86Insn *in)
 {
     require_ud(c, c->cr4 & CR4_OSXSAVE);
-    require_gp(c, (uint32_t)c->regs[X86_RCX] == 0);
-    set_edx_eax(c, c->xcr0);
+    uint32_t which = (uint32_t)c->regs[X86_RCX];
+    bool in_use = which == 1 && x86_feature(c, FEAT_XGETBV1);
+
+    require_gp(c, which == 0 || in_use);
+    set_edx_eax(c, in_use ? c->xcr0 & x86_xinuse(c) : c->xcr0);
 }
 
-/* XCR0: x87 always, SSE optional (volume 1, 13.3). */
+/* XCR0: x87 always; AVX with SSE; AVX-512's three together, with AVX (volume 1, 13.3). */
+static bool xcr0_is_good(const X86Cpu *c, uint64_t v)
+{
+    return (v & XCR0_X87) && !(v & ~x86_xcr0_valid(c)) && (!(v & XCR0_AVX) || (v & XCR0_SSE))
+        && (!(v & XCR0_AVX512) || ((v & XCR0_AVX512) == XCR0_AVX512 && (v & XCR0_AVX)));
+}
+
 void exec_xsetbv(X86Cpu *c, const X86Insn *in)
 {
     uint64_t v = edx_eax(c);
 
     require_ud(c, c->cr4 & CR4_OSXSAVE);
     require_row(c, in);
-    require_gp(c, (uint32_t)c->regs[X86_RCX] == 0 && (v & 1) && !(v & ~3ull));
+    require_gp(c, (uint32_t)c->regs[X86_RCX] == 0 && xcr0_is_good(c, v));
     c->xcr0 = v;
+    x86_mode_changed(c);
 }
 
 /* Above level 0 these are #UD, not #GP. */

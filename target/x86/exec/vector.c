@@ -1,10 +1,11 @@
 /*
  * target/x86/exec/vector.c - the `host` rows that are not x87: MMX, SSE to SSE4.2, AES, CRC32, POPCNT ...
+ * What is common with VEX and EVEX rows (vex.c) is in vector.h.
  *
  * Values come from the guest's state, the host computes (hostrun.c), results go back.  Fault rules
  * are volume 3A table 13-1 and volume 2, 2.4; SIMD floating-point exceptions volume 1, 11.5.
  *
- * Not modelled: beside an unmasked underflow PE is that of the masked result; DPPS and DPPD report
+ * Not modelled: beside an unmasked underflow or overflow PE is that of the masked result; DPPS and DPPD report
  * the flags of all their steps when one of them faults.
  */
 #include <xmmintrin.h>
@@ -13,7 +14,7 @@
 #include "gen/x86-exec.h"
 #include "target/x86/alu.h"
 #include "target/x86/model.h"
-#include "hostrun.h"
+#include "vector.h"
 
 void fpu_check_sse(X86Cpu *c)
 {
@@ -55,7 +56,7 @@ static void *rm_operand(X86Cpu *c, const X86Insn *in, uint32_t use)
          : use & USE_GRM8 ? (void *)((uint8_t *)c->regs + in->rm8) : (void *)&c->regs[in->rm];
 }
 
-static void fill_implicit(X86Cpu *c, HostFrame *f, uint32_t use)
+void vector_fill_implicit(X86Cpu *c, HostFrame *f, uint32_t use)
 {
     if (use & USE_XMM0) {
         f->xmm0 = c->fpu.v[0];
@@ -77,7 +78,7 @@ static void put_flags(X86Cpu *c, const X86Row *row, uint64_t flags)
     c->cc = cc_from_flags((cc_to_flags(c->cc) & ~written) | (flags & written));
 }
 
-static void put_implicit(X86Cpu *c, const X86Insn *in, const HostFrame *f, uint32_t use)
+void vector_put_implicit(X86Cpu *c, const X86Insn *in, const HostFrame *f, uint32_t use)
 {
     if (use & (USE_PREG | USE_PRM)) {
         fpu_enter_mmx(&c->fpu);
@@ -99,24 +100,28 @@ static void put_implicit(X86Cpu *c, const X86Insn *in, const HostFrame *f, uint3
     }
 }
 
+static bool is_scalar(const X86Insn *in)
+{
+    return in->enc ? in->row->lig : in->row->operand[1].size != OPS_x;
+}
+
 /* An operation that does not mask underflow reports every tiny result, exact or not: the masked run
  * tells only of inexact ones. */
-static bool has_tiny_result(const X86Insn *in, const X86Vector *v)
+static bool has_tiny_result(const X86Insn *in, const void *result, unsigned bytes, uint64_t active)
 {
-    bool scalar = in->row->operand[1].size != OPS_x;
+    uint32_t words = in->row->words;
+    unsigned size = words & IN_TINY64 ? 8 : words & IN_TINY32 ? 4 : 2;
+    uint64_t exponent = size == 8 ? 0x7ff0000000000000 : size == 4 ? 0x7f800000 : 0x7c00;
+    uint64_t mantissa = size == 8 ? 0x000fffffffffffff : size == 4 ? 0x007fffff : 0x03ff;
 
-    if (in->row->words & IN_TINY64) {
-        for (unsigned i = 0; i < (scalar ? 1 : 2); i++) {
-            if (!(v->q[i] & 0x7ff0000000000000) && (v->q[i] & 0x000fffffffffffff)) {
-                return true;
-            }
-        }
-    } else if (in->row->words & IN_TINY32) {
-        for (unsigned i = 0; i < (scalar ? 1 : 4); i++) {
-            uint32_t e = v->q[i / 2] >> (i & 1) * 32;
-            if (!(e & 0x7f800000) && (e & 0x007fffff)) {
-                return true;
-            }
+    if (!(words & (IN_TINY16 | IN_TINY32 | IN_TINY64))) {
+        return false;
+    }
+    for (unsigned i = 0; i < (is_scalar(in) ? 1 : bytes / size); i++) {
+        uint64_t v = 0;
+        memcpy(&v, (const uint8_t *)result + i * size, size);
+        if ((active >> i & 1) && !(v & exponent) && (v & mantissa)) {
+            return true;
         }
     }
     return false;
@@ -147,15 +152,20 @@ static void run_unmasked(X86Cpu *c, const X86Insn *in, const HostForm *form, voi
     uint32_t use = form->use, mxcsr = c->fpu.mxcsr, raised;
     uint32_t unmasked = ~(mxcsr & MXCSR_MASKS) >> 7 & MXCSR_FLAGS;
     uint32_t with = (mxcsr & ~MXCSR_FLAGS) | MXCSR_MASKS;
-    void *reg = reg_operand(c, in, use);
-    size_t reg_size = use & USE_VREG ? 16 : 8;
+    void *reg = reg_operand(c, in, use), *rm = rm_operand(c, in, use);
+    size_t reg_size = use & USE_VREG ? sizeof(X86Vector) : 8;
 
     memcpy(&f->reg, reg, reg_size);
+    if (use & PUT_VRM) {
+        f->rm = *(X86Vector *)rm;
+    }
     if (!(mxcsr & MXCSR_UM)) {
         with &= ~(uint32_t)MXCSR_FTZ;   /* flush to zero works on masked underflow only */
     }
-    raised = run_with_mxcsr(form, mem, &f->reg, rm_operand(c, in, use), f, with);
-    if (!(mxcsr & MXCSR_UM) && has_tiny_result(in, &f->reg)) {
+    raised = run_with_mxcsr(form, mem, &f->reg, use & PUT_VRM ? &f->rm : rm, f, with);
+    const void *result = use & PUT_VRM ? (void *)&f->rm : use & USE_STORE ? mem : &f->reg;
+    unsigned bytes = use & USE_STORE ? form->mem_size : 16u << in->vl;
+    if (!(mxcsr & MXCSR_UM) && has_tiny_result(in, result, bytes, in->mask ? f->mask : ~0ull)) {
         raised |= FSW_UE;
     }
     if (raised & unmasked & BEFORE) {
@@ -168,7 +178,11 @@ static void run_unmasked(X86Cpu *c, const X86Insn *in, const HostForm *form, voi
         }
         x86_raise(c, c->cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD);
     }
-    memcpy(reg, &f->reg, reg_size);     /* where the result is, in all of these rows */
+    if (use & PUT_VRM) {
+        *(X86Vector *)rm = f->rm;
+    } else {
+        memcpy(reg, &f->reg, reg_size);
+    }
 }
 
 /*
@@ -193,16 +207,23 @@ static void run_masked(X86Cpu *c, const X86Insn *in, const HostForm *form, void 
     c->fpu.mxcsr |= _mm_getcsr() & MXCSR_FLAGS;
 }
 
-static void run(X86Cpu *c, const X86Insn *in, const HostForm *form, void *mem)
+bool vector_unmasked(const X86Cpu *c, const X86Insn *in, const HostForm *form)
+{
+    bool sae = in->evex_b && in->mod3;  /* of rows without er and sae that is #UD */
+
+    return (form->use & USE_MXCSR) && !sae && (c->fpu.mxcsr & MXCSR_MASKS) != MXCSR_MASKS;
+}
+
+void vector_run(X86Cpu *c, const X86Insn *in, const HostForm *form, void *mem)
 {
     uint32_t use = form->use;
 
     if (!(use & USE_MXCSR)) {
         form->run(mem, reg_operand(c, in, use), rm_operand(c, in, use), hostrun_frame(c->hostrun));
-    } else if ((c->fpu.mxcsr & MXCSR_MASKS) == MXCSR_MASKS) {
-        run_masked(c, in, form, mem);
-    } else {
+    } else if (vector_unmasked(c, in, form)) {
         run_unmasked(c, in, form, mem);
+    } else {
+        run_masked(c, in, form, mem);
     }
 }
 
@@ -245,14 +266,14 @@ void exec_host(X86Cpu *c, const X86Insn *in)
         mem = memory_operand(c, in, form, &linear);
     }
     if (use & USE_IMPLICIT) {
-        fill_implicit(c, f, use);
+        vector_fill_implicit(c, f, use);
     }
-    run(c, in, form, mem);
+    vector_run(c, in, form, mem);
     if ((use & USE_STORE) && mem == f->mem) {
         x86_st_bytes(c, linear, mem, form->mem_size);
     }
     if (use & (USE_IMPLICIT | USE_PREG | USE_PRM)) {
-        put_implicit(c, in, f, use);
+        vector_put_implicit(c, in, f, use);
     }
     x86_next(c, in);
 }
@@ -285,8 +306,8 @@ void exec_emms(X86Cpu *c, const X86Insn *in)
 
 /* MASKMOVQ, MASKMOVDQU: the bytes whose mask has its top bit set go to DS:rDI.  All of the range is
  * probed first, as a faulting store must leave no byte behind. */
-static void masked_store(X86Cpu *c, const X86Insn *in, const uint8_t *data, const uint8_t *mask,
-                         unsigned size)
+void vector_masked_store(X86Cpu *c, const X86Insn *in, const uint8_t *data,
+                         const uint8_t *mask, unsigned size)
 {
     uint64_t off = c->regs[X86_RDI] & ~0ull >> (64 - in->addrsize);
     uint64_t linear = x86_segmented(c, in->segment, off, size, true);
@@ -308,13 +329,13 @@ static void masked_store(X86Cpu *c, const X86Insn *in, const uint8_t *data, cons
 void exec_maskmovdqu(X86Cpu *c, const X86Insn *in)
 {
     fpu_check_sse(c);
-    masked_store(c, in, (const uint8_t *)&c->fpu.v[in->reg], (const uint8_t *)&c->fpu.v[in->rm], 16);
+    vector_masked_store(c, in, (const uint8_t *)&c->fpu.v[in->reg], (const uint8_t *)&c->fpu.v[in->rm], 16);
 }
 
 void exec_maskmovq(X86Cpu *c, const X86Insn *in)
 {
     fpu_check_mmx(c);
-    masked_store(c, in, (const uint8_t *)&c->fpu.st[in->reg & 7].mantissa,
+    vector_masked_store(c, in, (const uint8_t *)&c->fpu.st[in->reg & 7].mantissa,
                  (const uint8_t *)&c->fpu.st[in->rm & 7].mantissa, 8);
     fpu_enter_mmx(&c->fpu);
 }
