@@ -25,11 +25,11 @@ unsigned mmu_levels(const X86Cpu *c, unsigned *entry_size)
 }
 
 /* Host memory of a table entry; NULL: it is not RAM or ROM. */
-static void *table_entry(X86Cpu *c, hwaddr gpa)
+static inline void *table_entry(X86Cpu *c, hwaddr gpa)
 {
     MemSection *s = &c->mmu->tables;
 
-    if (!s->host || gpa - s->at >= s->len) {
+    if (G_UNLIKELY(!s->host || gpa - s->at >= s->len)) {
         if (!as_find(c->vcpu.mem, gpa, s)) {
             s->host = NULL;
         }
@@ -40,7 +40,7 @@ static void *table_entry(X86Cpu *c, hwaddr gpa)
     return s->host + (gpa - s->at);
 }
 
-uint64_t mmu_read_table(X86Cpu *c, hwaddr gpa, unsigned size)
+static inline uint64_t read_table(X86Cpu *c, hwaddr gpa, unsigned size)
 {
     void *p = table_entry(c, gpa);
 
@@ -52,9 +52,9 @@ uint64_t mmu_read_table(X86Cpu *c, hwaddr gpa, unsigned size)
 }
 
 /* Set A or D; false: the entry has changed meanwhile, walk again.  Tables in ROM stay as they are. */
-static bool set_flags(X86Cpu *c, hwaddr gpa, unsigned size, uint64_t old, uint64_t flags)
+static bool change_flags(X86Cpu *c, hwaddr gpa, unsigned size, uint64_t old, uint64_t flags)
 {
-    void *p = (old & flags) == flags ? NULL : table_entry(c, gpa);
+    void *p = table_entry(c, gpa);
 
     if (!p || c->mmu->tables.readonly) {
         return true;
@@ -75,8 +75,13 @@ static bool set_flags(X86Cpu *c, hwaddr gpa, unsigned size, uint64_t old, uint64
     return true;
 }
 
-/* Bits of an 8-byte entry that must be 0 (4.3, 4.4.2, 4.5): `large` maps a page of 1 << shift. */
-static uint64_t reserved_bits(const X86Cpu *c, unsigned levels, unsigned level, bool large, unsigned shift)
+static inline bool set_flags(X86Cpu *c, hwaddr gpa, unsigned size, uint64_t old, uint64_t flags)
+{
+    return G_LIKELY((old & flags) == flags) || change_flags(c, gpa, size, old, flags);
+}
+
+/* Bits that must be 0 in every 8-byte entry (4.3, 4.4.2, 4.5). */
+static uint64_t reserved_bits(const X86Cpu *c, unsigned levels)
 {
     uint64_t bits = mask64(52) & ~c->phys_mask;
 
@@ -85,11 +90,6 @@ static uint64_t reserved_bits(const X86Cpu *c, unsigned levels, unsigned level, 
     }
     if (levels == 3) {
         bits |= mask64(63) & ~mask64(52);
-    }
-    if (large) {
-        bits |= mask64(shift) & ~mask64(13);
-    } else if (level > 2) {
-        bits |= PTE_PS;                                 /* no such page, or none without pdpe1gb */
     }
     return bits;
 }
@@ -113,21 +113,24 @@ static Step step32(X86Cpu *c, uint64_t linear, hwaddr table, unsigned level, uns
 {
     Step s = { .at = (table + 4 * (linear >> shift & 0x3ff)) & c->vcpu.a20_mask };
 
-    s.entry = mmu_read_table(c, s.at, 4);
+    s.entry = read_table(c, s.at, 4);
     s.large = level == 2 && (s.entry & PTE_PS) && (c->cr4 & CR4_PSE);
     s.bad = s.large && (s.entry & mmu_pse_reserved(c));
     s.target = s.large ? (s.entry & 0xffc00000) | (s.entry >> 13 & 0xff) << 32 : s.entry & 0xfffff000;
     return s;
 }
 
-static Step step64(X86Cpu *c, uint64_t linear, hwaddr table, unsigned levels, unsigned level, unsigned shift)
+static inline Step step64(X86Cpu *c, uint64_t linear, hwaddr table, uint64_t reserved, unsigned level, unsigned shift)
 {
     Step s = { .at = (table + 8 * (linear >> shift & 0x1ff)) & c->vcpu.a20_mask };
 
-    s.entry = mmu_read_table(c, s.at, 8);
-    s.large = (level == 2 || (level == 3 && x86_feature(c, FEAT_PDPE1GB))) && (s.entry & PTE_PS);
-    s.bad = s.entry & reserved_bits(c, levels, level, s.large, shift);
-    s.target = s.entry & c->phys_mask & ~mask64(s.large ? shift : 12);
+    s.entry = read_table(c, s.at, 8);
+    if (G_UNLIKELY((s.entry & PTE_PS) && level > 1)) {
+        s.large = level == 2 || (level == 3 && x86_feature(c, FEAT_PDPE1GB));
+        reserved |= s.large ? mask64(shift) & ~mask64(13) : PTE_PS;     /* no such page */
+    }
+    s.bad = s.entry & reserved;
+    s.target = s.entry & c->phys_mask & ~(s.large ? mask64(shift) : mask64(12));
     return s;
 }
 
@@ -175,8 +178,9 @@ static WalkResult walk_once(X86Cpu *c, uint64_t linear, Access access, TlbKind k
     unsigned size, levels = mmu_levels(c, &size), level = levels;
     hwaddr table = size == 4 ? c->cr3 & 0xfffff000 : c->cr3 & c->phys_mask & ~mask64(12);
     bool debug = kind == TLB_KINDS;
+    uint64_t reserved = reserved_bits(c, levels);
+    uint64_t every = ~0ull, some = 0;       /* rights are those of all levels together (4.6) */
 
-    *out = (PageWalk){ .user = true, .writable = true, .executable = true };
     if (levels == 3) {                      /* the top level is in registers (4.4.1) */
         uint64_t pdpte = c->pdpte[linear >> 30 & 3];
         if (!(pdpte & PTE_P)) {
@@ -189,18 +193,17 @@ static WalkResult walk_once(X86Cpu *c, uint64_t linear, Access access, TlbKind k
     for (;; level--) {
         unsigned shift = 12 + (size == 4 ? 10 : 9) * (level - 1);
         Step s = size == 4 ? step32(c, linear, table, level, shift)
-                           : step64(c, linear, table, levels, level, shift);
-        if (!(s.entry & PTE_P)) {
+                           : step64(c, linear, table, reserved, level, shift);
+        if (G_UNLIKELY(!(s.entry & PTE_P))) {
             *error = 0;
             return WALK_FAULT;
         }
-        if (s.bad) {
+        if (G_UNLIKELY(s.bad)) {
             *error = PF_P | PF_RSVD;
             return WALK_FAULT;
         }
-        out->user &= (s.entry & PTE_U) != 0;
-        out->writable &= (s.entry & PTE_W) != 0;
-        out->executable &= size == 4 || !(s.entry & PTE_NX);
+        every &= s.entry;
+        some |= s.entry;
         if (level > 1 && !s.large) {
             if (!debug && !set_flags(c, s.at, size, s.entry, PTE_A)) {
                 return WALK_AGAIN;
@@ -208,10 +211,10 @@ static WalkResult walk_once(X86Cpu *c, uint64_t linear, Access access, TlbKind k
             table = s.target;
             continue;
         }
-        out->gpa = (s.target | (linear & mask64(shift))) & c->vcpu.a20_mask;
-        out->shift = shift;
-        out->global = (s.entry & PTE_G) && (c->cr4 & CR4_PGE);
-        out->pkey = s.entry >> 59 & 15;
+        *out = (PageWalk){ .gpa = (s.target | (linear & mask64(shift))) & c->vcpu.a20_mask, .shift = shift,
+                           .user = every & PTE_U, .writable = every & PTE_W,
+                           .executable = size == 4 || !(some & PTE_NX),
+                           .global = (s.entry & PTE_G) && (c->cr4 & CR4_PGE), .pkey = s.entry >> 59 & 15 };
         if (debug) {
             out->dirty = s.entry & PTE_D;
             return WALK_OK;

@@ -107,8 +107,6 @@ static inline bool mmu_checks_alignment(const X86Cpu *c)
 bool mmu_walk(X86Cpu *c, uint64_t linear, Access access, TlbKind kind, PageWalk *out, uint32_t *error);
 /* The same for the debugger: no rights checked, nothing set. */
 bool mmu_walk_debug(X86Cpu *c, uint64_t linear, PageWalk *out);
-/* Physical memory that holds page tables. */
-uint64_t mmu_read_table(X86Cpu *c, hwaddr gpa, unsigned size);
 /* Geometry of the paging mode in force: levels (0: no paging), bytes of an entry. */
 unsigned mmu_levels(const X86Cpu *c, unsigned *entry_size);
 uint32_t mmu_pse_reserved(const X86Cpu *c);     /* bits of an entry for a 4 MiB page that must be 0 */
