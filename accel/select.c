@@ -8,7 +8,7 @@
 #include "util/error.h"
 #include "util/suggest.h"
 
-const AccelOps *const accel_list[] = { &accel_dbt, &accel_interp, NULL };
+const AccelOps *const accel_list[] = { &accel_kvm, &accel_dbt, &accel_interp, NULL };
 
 static const AccelOps *find(const char *name, GError **errp)
 {

@@ -27,11 +27,11 @@ void vcpu_init(Vcpu *c, Machine *m, unsigned index)
 {
     c->index = index;
     c->apic_id = machine_apic_id(m, index);
-    c->tsc_khz = VCPU_TSC_KHZ;
     c->machine = m;
     c->mem = m->mem;
     c->io = m->io;
     c->a20_mask = ~0ull;
+    c->tsc_khz = VCPU_TSC_KHZ;
     g_mutex_init(&c->lock);
     g_cond_init(&c->wake);
     as_reader_add(m->mem, &c->mem_reader);
@@ -60,6 +60,9 @@ void vcpu_raise(Vcpu *c, VcpuRequest what)
     if (!(atomic_fetch_or(&c->requests, what) & what)) {
         g_mutex_lock(&c->lock);
         g_cond_broadcast(&c->wake);
+        if (c->kick) {
+            c->kick(c);
+        }
         g_mutex_unlock(&c->lock);
     }
 }

@@ -84,6 +84,9 @@ static void reset(System *s)
     for (guint i = 0; i < m->vcpus->len; i++) {
         Vcpu *v = g_ptr_array_index(m->vcpus, i);
         x86_reset(x86_cpu(v));
+        if (s->accel->ops->reset) {
+            s->accel->ops->reset(s->accel, v);
+        }
         s->accel->ops->flush(s->accel, v);
     }
     if (s->cfg->boot_once && !s->started_once) {

@@ -49,23 +49,25 @@ struct AccelOps {
     bool (*vcpu_create)(Accel *a, Vcpu *c, GError **errp);
     void (*vcpu_destroy)(Accel *a, Vcpu *c);
     /* max_insns 1 is the debugger's step: exactly one instruction, then RUN_BUDGET; or what a fault or an
-     * interrupt led to, before the first instruction there.  With vcpu->hold_interrupts none is taken. */
+     * interrupt led to, before the first instruction there (KVM: behind it).  With vcpu->hold_interrupts
+     * none is taken.  KVM counts no instructions: unless it steps it runs until something else ends it. */
     RunExit (*run)(Accel *a, Vcpu *c, uint64_t max_insns, GError **errp);
     void (*pull)(Accel *a, Vcpu *c);        /* only lazy_state: registers to the CPU struct ... */
     void (*push)(Accel *a, Vcpu *c);        /* ... and back */
     void (*flush)(Accel *a, Vcpu *c);       /* registers or memory were changed from outside */
-    /* run() returns RUN_DEBUG before the instruction there, in any address space; called again with RIP
-     * still there it executes it.  False: no more can be set. */
+    void (*reset)(Accel *a, Vcpu *c);       /* x86_reset() was called; flush follows; may be NULL */
     /* For -cpu help: feature words (target/x86/model.h) that it can run; false: it does not work here.
      * NULL: whatever the interpreter runs. */
     bool (*features)(uint32_t *words, GError **errp);
+    /* run() returns RUN_DEBUG before the instruction there, in any address space; called again with RIP
+     * still there it executes it.  False: no more can be set. */
     bool (*set_breakpoint)(Accel *a, uint64_t linear, bool on);
     uint64_t (*insn_count)(Accel *a, Vcpu *c);  /* executed so far, for info and benchmarks */
     void (*info)(Accel *a, Vcpu *c, GString *out);  /* counters for the monitor; may be NULL */
 };
 
 extern const AccelOps *const accel_list[];      /* NULL at its end; the order is the default chain */
-extern const AccelOps accel_interp, accel_dbt;
+extern const AccelOps accel_kvm, accel_dbt, accel_interp;
 
 /* Adds to `chain` the elements of "interp", "a:b" (a fallback chain) or "name,key=value": char *, to
  * be freed; names, keys and values checked. */

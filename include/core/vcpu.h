@@ -61,6 +61,9 @@ struct Vcpu {
     void *intctl_opaque;
     void (*map_changed)(Vcpu *c);       /* the target's: drop what was derived from physical addresses */
     void *accel_data;           /* the accelerator's own, per vCPU */
+    /* A request was set: an accelerator that does not look at the word by itself comes out.  Any
+     * thread, under `lock`; NULL: it looks. */
+    void (*kick)(Vcpu *c);
     GMutex lock;                /* guards work and waiting */
     GCond wake;
     GSList *work;

@@ -1,0 +1,164 @@
+/*
+ * accel/kvm/interpret.c - what the kernel hands back because it cannot do it: an instruction that its
+ * emulator has not got, code in device memory, an exception that it could not deliver.
+ *
+ * The semantics are target/x86's, as in accel/interp, on the state brought back by kvm_pull().
+ */
+#include "kvm.h"
+
+#include <string.h>
+#include "target/x86/exec.h"
+#include "target/x86/segments.h"
+#include "util/bits.h"
+
+static void exec_undefined(X86Cpu *c, const X86Insn *in)
+{
+    x86_raise(c, EXC_UD);
+}
+
+static void exec_too_long(X86Cpu *c, const X86Insn *in)
+{
+    x86_raise_error(c, EXC_GP, 0);
+}
+
+/* Bytes of code that lie in one page, device memory included; raises what fetching raises. */
+static unsigned fetch(X86Cpu *c, uint64_t linear, uint8_t *to, unsigned len)
+{
+    hwaddr page;
+    const uint8_t *host = x86_fetch_page(c, linear, &page, NULL);
+    unsigned at = linear & (PAGE_SIZE - 1), n = MIN(len, PAGE_SIZE - at);
+
+    for (unsigned i = 0; i < n; i++) {
+        to[i] = host ? host[at + i] : (uint8_t)as_load(c->vcpu.mem, page + at + i, 1);
+    }
+    return n;
+}
+
+static void decode(X86Cpu *c, X86Insn *in)
+{
+    uint8_t bytes[X86_INSN_MAX];
+    bool code64 = x86_code_bits(c) == 64;
+    uint64_t rip = c->regs[X86_RIP], limit = c->seg[X86_CS].limit;
+    uint64_t linear = code64 ? rip : (uint32_t)(rip + c->seg[X86_CS].base);
+    unsigned most = code64 ? X86_INSN_MAX : rip > limit ? 0 : MIN(limit - rip + 1, (uint64_t)X86_INSN_MAX);
+
+    if (!most) {
+        x86_raise_error(c, EXC_GP, 0);
+    }
+    unsigned n = fetch(c, linear, bytes, most);
+    int len = x86_decode(in, bytes, n, x86_code_bits(c));
+    if (len == X86_DECODE_SHORT && n < most) {
+        n += fetch(c, code64 ? linear + n : (uint32_t)(linear + n), bytes + n, most - n);
+        len = x86_decode(in, bytes, n, x86_code_bits(c));
+    }
+    if (len == X86_DECODE_SHORT) {
+        x86_raise_error(c, EXC_GP, 0);          /* it runs into CS's limit */
+    }
+    if (len > 0) {
+        in->exec = x86_bind(c, in);
+    } else {
+        in->exec = len == X86_DECODE_LONG ? exec_too_long : exec_undefined;
+        in->len = 0;
+    }
+}
+
+static void one_instruction(X86Cpu *c)
+{
+    X86Insn in[2] = { { 0 } };
+
+    decode(c, in);
+    in[1].exec = x86_exec_stop;
+    c->cur = in;
+    c->regs[X86_RIP] += in[0].len;
+    c->sti_shadow = false;
+    in[0].exec(c, in);
+    c->cur = NULL;
+}
+
+/* An exception or interrupt that the kernel was about to deliver. */
+static bool take_event(KvmVcpu *v)
+{
+    struct kvm_vcpu_events *e = &v->events;
+    X86Cpu *c = v->cpu;
+
+    if (e->exception.injected || e->exception.pending) {
+        c->exc.vector = e->exception.nr;
+        c->exc.has_error = e->exception.has_error_code;
+        c->exc.error = e->exception.error_code;
+        c->exc.cr2 = e->exception_has_payload && e->exception.nr == EXC_PF ? e->exception_payload : c->cr2;
+        c->exc.dr6 = 0;
+        e->exception.injected = e->exception.pending = 0;
+        return true;
+    }
+    return false;
+}
+
+static KvmInterpreted guarded(KvmVcpu *v, bool (*fn)(KvmVcpu *v))
+{
+    X86Cpu *c = v->cpu;
+    jmp_buf unwind;
+    bool ok;
+
+    x86_tlb_flush(c, true);             /* the guest has changed its page tables meanwhile */
+    x86_mmu_sync(c);
+    c->cur = NULL;
+    c->unwind = &unwind;
+    if (setjmp(unwind)) {
+        ok = x86_deliver(c);            /* its own faults come back here */
+    } else {
+        ok = fn(v);
+    }
+    c->unwind = NULL;
+    c->cur = NULL;
+    x86_mode_changed(c);
+    return ok ? INTERPRETED : INTERPRETED_SHUTDOWN;
+}
+
+static bool event(KvmVcpu *v)
+{
+    X86Cpu *c = v->cpu;
+    struct kvm_vcpu_events *e = &v->events;
+
+    if (take_event(v)) {
+        return x86_deliver(c);
+    }
+    if (e->interrupt.injected) {
+        e->interrupt.injected = 0;
+        if (e->interrupt.soft) {
+            x86_software_interrupt(c, e->interrupt.nr, true);
+            return true;
+        }
+        return x86_deliver_interrupt(c, e->interrupt.nr);
+    }
+    one_instruction(c);
+    return true;
+}
+
+static bool instruction(KvmVcpu *v)
+{
+    struct kvm_vcpu_events *e = &v->events;
+
+    /* An instruction is at its turn, so that these have been delivered: some kernels leave the mark. */
+    e->exception.injected = e->interrupt.injected = e->nmi.injected = 0;
+    one_instruction(v->cpu);
+    return true;
+}
+
+KvmInterpreted kvm_interpret(KvmVcpu *v, bool delivering)
+{
+    v->stats.interpreted++;
+    return guarded(v, delivering ? event : instruction);
+}
+
+static bool serve(KvmVcpu *v)
+{
+    bool shutdown;
+
+    x86_serve_requests(v->cpu, &shutdown);
+    return !shutdown;
+}
+
+KvmInterpreted kvm_serve_requests(KvmVcpu *v)
+{
+    return guarded(v, serve);
+}

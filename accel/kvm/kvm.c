@@ -1,0 +1,211 @@
+/*
+ * accel/kvm/kvm.c - the accelerator: made, unmade, and what the rest of the program asks of it.
+ */
+#include "kvm.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include "util/error.h"
+
+int kvm_ioctl(int fd, unsigned long request, void *arg)
+{
+    return ioctl(fd, request, arg);
+}
+
+bool kvm_has(const Kvm *k, unsigned capability)
+{
+    return ioctl(k->vm, KVM_CHECK_EXTENSION, capability) > 0;
+}
+
+bool kvm_failed(GError **errp, int os_errno, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    g_autofree char *text = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    error_set_errno(errp, os_errno, "%s", text);
+    return false;
+}
+
+/* ---- the virtual machine ---- */
+
+static void kvm_destroy(Accel *a)
+{
+    Kvm *k = (Kvm *)a;
+
+    kvm_slots_fini(k);
+    if (k->vm >= 0) {
+        close(k->vm);
+    }
+    close(k->fd);
+    g_free(k->cpuid);
+    g_array_free(k->breakpoints, true);
+    g_free(k);
+}
+
+static bool make_vm(Kvm *k, GError **errp)
+{
+    uint64_t identity_map = IDENTITY_MAP_AT;
+
+    k->vm = ioctl(k->fd, KVM_CREATE_VM, 0);
+    if (k->vm < 0) {
+        return kvm_failed(errp, errno, "KVM cannot make a virtual machine");
+    }
+    int size = ioctl(k->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+    if (size < (int)sizeof(struct kvm_run)) {
+        return kvm_failed(errp, size < 0 ? errno : EPROTO, "KVM has no mapping for a processor");
+    }
+    k->run_size = size;
+    if (kvm_ioctl(k->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity_map) < 0 ||
+        ioctl(k->vm, KVM_SET_TSS_ADDR, TSS_AT) < 0) {
+        return kvm_failed(errp, errno, "KVM does not take the pages for real mode");
+    }
+    struct kvm_enable_cap msrs = {
+        .cap = KVM_CAP_X86_USER_SPACE_MSR,
+        .args = { KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_INVAL },
+    };
+    if (kvm_ioctl(k->vm, KVM_ENABLE_CAP, &msrs) < 0) {
+        return kvm_failed(errp, errno, "KVM does not hand over MSRs");
+    }
+    /* Ring 3's, too: the interpreter does it, instead of the guest getting #UD. */
+    struct kvm_enable_cap emulation = { .cap = KVM_CAP_EXIT_ON_EMULATION_FAILURE, .args = { 1 } };
+    kvm_ioctl(k->vm, KVM_ENABLE_CAP, &emulation);
+    return kvm_cpuid_init(k, errp) && kvm_slots_init(k, errp);
+}
+
+static Accel *kvm_create(Machine *m, const KeyVals *options, GError **errp)
+{
+    const char *path = keyvals_str(options, "device");
+    int fd = kvm_open_device(path ? path : KVM_DEVICE, errp);
+
+    if (fd < 0) {
+        return NULL;
+    }
+    Kvm *k = g_new0(Kvm, 1);
+    k->accel.machine = m;
+    k->fd = fd;
+    k->vm = -1;
+    k->breakpoints = g_array_new(false, false, sizeof(uint64_t));
+    if (!make_vm(k, errp)) {
+        kvm_destroy(&k->accel);
+        return NULL;
+    }
+    return &k->accel;
+}
+
+/* ---- processors ---- */
+
+static void kvm_vcpu_destroy(Accel *a, Vcpu *vcpu)
+{
+    KvmVcpu *v = vcpu->accel_data;
+
+    vcpu->accel_data = NULL;
+    vcpu->kick = NULL;
+    if (v->run != MAP_FAILED) {
+        munmap(v->run, v->kvm->run_size);
+    }
+    if (v->fd >= 0) {
+        close(v->fd);
+    }
+    g_free(v->msrs);
+    g_free(v->msr_field);
+    g_free(v->xsave);
+    g_free(v);
+}
+
+/* The rate that -cpu asks for, where the hardware can scale; else the host's. */
+static void set_tsc_rate(KvmVcpu *v)
+{
+    Vcpu *vcpu = &v->cpu->vcpu;
+    int khz;
+
+    if (kvm_has(v->kvm, KVM_CAP_TSC_CONTROL) && ioctl(v->fd, KVM_SET_TSC_KHZ, vcpu->tsc_khz) >= 0) {
+        return;
+    }
+    khz = ioctl(v->fd, KVM_GET_TSC_KHZ, 0);
+    if (khz > 0) {
+        vcpu->tsc_khz = khz;
+    }
+}
+
+static bool make_vcpu(KvmVcpu *v, GError **errp)
+{
+    Kvm *k = v->kvm;
+
+    v->fd = ioctl(k->vm, KVM_CREATE_VCPU, v->cpu->vcpu.index);
+    if (v->fd < 0) {
+        return kvm_failed(errp, errno, "KVM cannot make processor %u", v->cpu->vcpu.index);
+    }
+    v->run = mmap(NULL, k->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+    if (v->run == MAP_FAILED) {
+        return kvm_failed(errp, errno, "cannot map processor %u", v->cpu->vcpu.index);
+    }
+    set_tsc_rate(v);
+    return kvm_cpuid_put(v, errp) && kvm_fpu_init(v, errp) && kvm_msrs_init(v, errp);
+}
+
+static bool kvm_vcpu_create(Accel *a, Vcpu *vcpu, GError **errp)
+{
+    KvmVcpu *v = g_new0(KvmVcpu, 1);
+
+    v->kvm = (Kvm *)a;
+    v->cpu = x86_cpu(vcpu);
+    v->fd = -1;
+    v->run = MAP_FAILED;
+    v->stopped_at = ~0ull;
+    v->tsc_moved = true;
+    vcpu->accel_data = v;
+    if (!make_vcpu(v, errp)) {
+        kvm_vcpu_destroy(a, vcpu);
+        return false;
+    }
+    vcpu->kick = kvm_kick;
+    return true;
+}
+
+static void kvm_vcpu_reset(Accel *a, Vcpu *vcpu)
+{
+    KvmVcpu *v = vcpu->accel_data;
+
+    v->events = (struct kvm_vcpu_events){ 0 };
+    v->tsc_moved = true;
+}
+
+static void kvm_flush(Accel *a, Vcpu *vcpu)
+{
+    x86_mode_changed(x86_cpu(vcpu));            /* the kernel follows memory by itself, and takes registers anew */
+}
+
+static void kvm_info(Accel *a, Vcpu *vcpu, GString *out)
+{
+    const KvmVcpu *v = vcpu->accel_data;
+
+    g_string_append_printf(out, "exits                   %" PRIu64 ": ports %" PRIu64 ", memory %" PRIu64
+                           ", MSRs %" PRIu64 ", halts %" PRIu64 "\n",
+                           v->stats.exits, v->stats.io, v->stats.mmio, v->stats.msr, v->stats.halts);
+    g_string_append_printf(out, "interrupts injected     %" PRIu64 "\n", v->stats.interrupts);
+    g_string_append_printf(out, "left to the interpreter %" PRIu64 "\n", v->stats.interpreted);
+    g_string_append_printf(out, "memory slots            %u\n", v->kvm->slots->len);
+    g_string_append_printf(out, "TSC                     %u kHz\n", vcpu->tsc_khz);
+}
+
+const AccelOps accel_kvm = {
+    .name = "kvm",
+    .summary = "runs guest code on the host's processor by Linux's KVM",
+    .options = kvm_options,
+    .probe = kvm_probe,
+    .create = kvm_create,
+    .destroy = kvm_destroy,
+    .vcpu_create = kvm_vcpu_create,
+    .vcpu_destroy = kvm_vcpu_destroy,
+    .run = kvm_run_vcpu,
+    .reset = kvm_vcpu_reset,
+    .flush = kvm_flush,
+    .set_breakpoint = kvm_set_breakpoint,
+    .info = kvm_info,
+};

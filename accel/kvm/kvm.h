@@ -1,0 +1,126 @@
+/*
+ * accel/kvm/kvm.h - the inside of the accelerator that hands guest code to the host's kernel.
+ *
+ * The interface is Linux's, Documentation/virt/kvm/api.rst; ioctl and field names are as there.
+ *
+ * While a vCPU's `loaded` is set its registers are in the kernel and the CPU struct is old;
+ * kvm_pull() brings them back, kvm_push() hands them over.  Both belong to the vCPU's own thread, or
+ * to whoever holds the machine lock while the machine is paused.
+ */
+#ifndef ACCEL_KVM_PRIVATE_H
+#define ACCEL_KVM_PRIVATE_H
+
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <signal.h>
+#include "accel/accel.h"
+#include "target/x86/cpu.h"
+
+typedef enum KvmIrqchip { KVM_IRQCHIP_NONE /* all models are ours */, KVM_IRQCHIP_SPLIT, KVM_IRQCHIP_ALL } KvmIrqchip;
+
+/* Three pages below the firmware's ROM that some kernels want for real mode on older processors, and a
+ * page of page tables for the same. */
+#define TSS_AT 0xfeffd000u
+#define IDENTITY_MAP_AT 0xfeffc000ull
+enum { KVM_BREAKPOINTS = 4 };                   /* DR0..3; more than that are found by single steps */
+
+typedef struct Kvm {
+    Accel accel;                                /* first */
+    int fd, vm;                                 /* /dev/kvm; the virtual machine */
+    KvmIrqchip irqchip;
+    size_t run_size;                            /* of the struct kvm_run mapping */
+    struct kvm_cpuid2 *cpuid;                   /* what the kernel can give a guest */
+    MemListener mem_listener;
+    GArray *slots;                              /* of KvmSlot, sorted by address (slots.c) */
+    bool a20_off;                               /* as the slots are laid out */
+    GArray *breakpoints;                        /* of uint64_t; changed only while paused */
+} Kvm;
+
+typedef struct KvmMsrField { uint8_t *at; size_t size; } KvmMsrField;
+
+typedef struct KvmVcpu {
+    Kvm *kvm;
+    X86Cpu *cpu;
+    int fd;
+    struct kvm_run *run;
+    bool loaded;                                /* the registers are in the kernel */
+    bool incomplete;                            /* an access has been answered, and not yet taken */
+    bool window_open;                           /* an interrupt can be injected: as of the last exit */
+    bool debugging;                             /* guest debugging is on in the kernel */
+    bool step_over;                             /* one step first, off the breakpoint it stands at */
+    bool stepped;                               /* a single step, or one instruction interpreted, is done */
+    uint64_t stopped_at;                        /* linear address of the breakpoint that ended the last run */
+    pthread_t thread;                           /* in run(): the one to signal; under Vcpu.lock */
+    bool in_run;
+    struct kvm_vcpu_events events;              /* what the CPU struct has no place for */
+    void *xsave;                                /* of xsave_size bytes: an XSAVE image (fpu.c) */
+    size_t xsave_size;
+    uint64_t xsave_components;                  /* that the kernel takes: bits of XSTATE_BV */
+    struct kvm_msrs *msrs;                      /* those that the kernel has of msrs.c's table ... */
+    KvmMsrField *msr_field;                     /* ... and where they are in the CPU struct */
+    uint64_t tsc_offset;                        /* as the kernel has it */
+    bool tsc_moved;                             /* it is to be set anew */
+    uint64_t apic_base;                         /* as the kernel has it */
+    const char *failed;                         /* an ioctl of pull or push that failed; NULL: none */
+    int failed_errno;
+    struct {
+        uint64_t exits, io, mmio, halts, kicks, interrupts, interpreted, msr;
+    } stats;
+} KvmVcpu;
+
+/* ---- kvm.c ---- */
+int kvm_ioctl(int fd, unsigned long request, void *arg);        /* -1: errno; EINTR is handed through */
+bool kvm_has(const Kvm *k, unsigned capability);
+G_GNUC_PRINTF(3, 4) bool kvm_failed(GError **errp, int os_errno, const char *fmt, ...);  /* false */
+
+/* ---- probe.c ---- */
+extern const KeySpec kvm_options[];
+#define KVM_DEVICE "/dev/kvm"
+/* The device, opened and of the right version; -1: why not. */
+bool kvm_check_version(const char *path, int version, GError **errp);
+int kvm_open_device(const char *path, GError **errp);
+typedef struct KvmQuality { double ring0_ns, ring3_ns; } KvmQuality;     /* an instruction; negative: unknown */
+bool kvm_quality(int fd, bool ring3, KvmQuality *q, GError **errp);
+bool kvm_is_poor(const KvmQuality *q, char **why);
+AccelProbe kvm_probe(const KeyVals *options, GError **errp);
+
+/* ---- slots.c: guest memory; with the machine lock ---- */
+typedef struct KvmSlot {
+    hwaddr at, len;
+    uint8_t *host;
+    bool readonly;
+    unsigned id;
+} KvmSlot;
+bool kvm_slots_init(Kvm *k, GError **errp);
+void kvm_slots_fini(Kvm *k);
+void kvm_slots_set_a20(Kvm *k, bool on);
+
+/* ---- state.c, fpu.c, msrs.c, cpuid.c ---- */
+void kvm_pull(KvmVcpu *v);
+void kvm_push(KvmVcpu *v);
+bool kvm_fpu_init(KvmVcpu *v, GError **errp);
+bool kvm_fpu_get(KvmVcpu *v);
+bool kvm_fpu_put(KvmVcpu *v);
+bool kvm_msrs_init(KvmVcpu *v, GError **errp);
+bool kvm_msrs_get(KvmVcpu *v);
+bool kvm_msrs_put(KvmVcpu *v);
+bool kvm_cpuid_init(Kvm *k, GError **errp);             /* asks the kernel */
+bool kvm_cpuid_put(KvmVcpu *v, GError **errp);          /* the model, less what the kernel cannot do */
+
+/* ---- run.c ---- */
+RunExit kvm_run_vcpu(Accel *a, Vcpu *vcpu, uint64_t max_insns, GError **errp);
+bool kvm_complete(KvmVcpu *v);          /* let the kernel take the answer of the last access */
+void kvm_kick(Vcpu *vcpu);
+
+/* ---- interpret.c: what the kernel cannot do ---- */
+typedef enum KvmInterpreted { INTERPRETED, INTERPRETED_SHUTDOWN } KvmInterpreted;
+/* One instruction; or what is being delivered, where there is something. */
+KvmInterpreted kvm_interpret(KvmVcpu *v, bool delivering);
+KvmInterpreted kvm_serve_requests(KvmVcpu *v);          /* INIT, SIPI, work: x86_serve_requests() */
+
+/* ---- debug.c ---- */
+bool kvm_debug_apply(KvmVcpu *v, bool step);    /* breakpoints and single-step, before the next KVM_RUN */
+bool kvm_set_breakpoint(Accel *a, uint64_t linear, bool on);
+bool kvm_at_breakpoint(const KvmVcpu *v, uint64_t linear);
+
+#endif
