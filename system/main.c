@@ -1,12 +1,14 @@
 /*
  * main() - parse the command line, build the machine, run it.
  */
+#include "doctor.h"
 #include "machine.h"
 #include "system/options.h"
 #include "util/log.h"
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static int fail(const GError *err)
@@ -45,6 +47,12 @@ static bool start_log(const Config *c, GError **errp)
     return true;
 }
 
+/* `tinamou doctor`: a word that stands alone.  An image of that name is ./doctor. */
+static bool asks_doctor(int argc, char **argv)
+{
+    return argc == 2 && !strcmp(argv[1], "doctor");
+}
+
 int main(int argc, char **argv)
 {
     g_autoptr(Config) c = config_new();
@@ -54,6 +62,11 @@ int main(int argc, char **argv)
     int status;
 
     open_standard_files();
+    if (asks_doctor(argc, argv)) {
+        bool fine = doctor(out);
+        fputs(out->str, stdout);
+        return fine ? 0 : 1;
+    }
     switch (options_parse(c, argc, (const char *const *)argv, out, &err)) {
     case OPTIONS_PRINTED:
         fputs(out->str, stdout);

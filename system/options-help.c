@@ -224,7 +224,8 @@ void options_help(GString *out)
 {
     g_string_append(out, "Usage: tinamou [option...] [image]\n\n"
                          "`tinamou IMAGE` boots an ISO, a floppy image or a disk image, by its contents and "
-                         "size.\nOptions may be written with one dash or two; -OPTION help says more about most.\n");
+                         "size.\n`tinamou doctor` says what this host gives a guest, and what is missing.\n"
+                         "Options may be written with one dash or two; -OPTION help says more about most.\n");
     for (unsigned s = 0; s < SECTIONS; s++) {
         g_string_append_printf(out, "\n%s:\n", option_sections[s]);
         for (const Option *o = option_table; o->name; o++) {

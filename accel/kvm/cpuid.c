@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 #include "target/x86/model.h"
 
 enum { EAX, EBX, ECX, EDX };
@@ -17,16 +18,24 @@ typedef struct FeatureWord {
     uint32_t leaf, subleaf;
     uint8_t reg;
     uint32_t ours;
+    uint8_t word;               /* of a model; CPUID_WORDS: none */
 } FeatureWord;
 
 static const FeatureWord feature_words[] = {
-    { 1, 0, EDX, 1u << 9 /* APIC */ | 1u << 28 /* HT: several in a package */ },
-    { 1, 0, ECX, 1u << 27 /* OSXSAVE: follows CR4 */ | 1u << 31 /* hypervisor */ },
-    { 6, 0, EAX, 1u << 2 /* ARAT */ },
-    { 7, 0, EBX, 0 }, { 7, 0, ECX, 1u << 4 /* OSPKE: follows CR4 */ }, { 7, 0, EDX, 0 }, { 7, 1, EAX, 0 },
-    { 0xd, 0, EAX, 0 }, { 0xd, 0, EDX, 0 }, { 0xd, 1, EAX, 0 },
-    { 0x80000001, 0, EDX, 0 }, { 0x80000001, 0, ECX, 0 }, { 0x80000007, 0, EDX, 1u << 8 /* invariant TSC */ },
-    { 0x80000008, 0, EBX, 0 },
+    { 1, 0, EDX, 1u << 9 /* APIC */ | 1u << 28 /* HT: several in a package */, CPUID_1_EDX },
+    { 1, 0, ECX, 1u << 27 /* OSXSAVE: follows CR4 */ | 1u << 31 /* hypervisor */, CPUID_1_ECX },
+    { 6, 0, EAX, 1u << 2 /* ARAT */, CPUID_6_EAX },
+    { 7, 0, EBX, 0, CPUID_7_EBX },
+    { 7, 0, ECX, 1u << 4 /* OSPKE: follows CR4 */, CPUID_7_ECX },
+    { 7, 0, EDX, 0, CPUID_7_EDX },
+    { 7, 1, EAX, 0, CPUID_WORDS },
+    { 0xd, 0, EAX, 0, CPUID_WORDS },
+    { 0xd, 0, EDX, 0, CPUID_WORDS },
+    { 0xd, 1, EAX, 0, CPUID_D1_EAX },
+    { 0x80000001, 0, EDX, 0, CPUID_8000_0001_EDX },
+    { 0x80000001, 0, ECX, 0, CPUID_8000_0001_ECX },
+    { 0x80000007, 0, EDX, 1u << 8 /* invariant TSC */, CPUID_8000_0007_EDX },
+    { 0x80000008, 0, EBX, 0, CPUID_WORDS },
 };
 
 bool kvm_cpuid_init(Kvm *k, GError **errp)
@@ -73,9 +82,28 @@ static uint32_t possible(const Kvm *k, const FeatureWord *w)
         bits |= *reg_of((struct kvm_cpuid_entry2 *)e, w->reg);
     }
     if (w->leaf == 1 && w->reg == ECX) {
-        bits |= X2APIC | (kvm_has(k, KVM_CAP_TSC_DEADLINE_TIMER) ? TSC_DEADLINE : 0);
+        bits |= X2APIC | TSC_DEADLINE;
     }
     return bits & ~not_possible(k, w);
+}
+
+bool kvm_features(uint32_t *words, GError **errp)
+{
+    int fd = kvm_open_device(KVM_DEVICE, errp);
+    Kvm k = { .fd = fd, .irqchip = KVM_IRQCHIP_ALL };
+
+    if (fd < 0) {
+        return false;
+    }
+    bool ok = kvm_cpuid_init(&k, errp);
+    for (unsigned i = 0; ok && i < G_N_ELEMENTS(feature_words); i++) {
+        if (feature_words[i].word < CPUID_WORDS) {
+            words[feature_words[i].word] = possible(&k, &feature_words[i]);
+        }
+    }
+    g_free(k.cpuid);
+    close(fd);
+    return ok;
 }
 
 static void filter(const Kvm *k, struct kvm_cpuid_entry2 *e)

@@ -8,8 +8,7 @@
 
 #include <string.h>
 
-/* DR7: L0..L3 switch on breakpoint 0..3; type 0, execution (SDM volume 3B 18.2.4). */
-enum { DR7_FIXED = 1 << 10 };
+/* L0..L3 of DR7 switch on breakpoints 0..3; type 0 is execution (SDM volume 3B 18.2.4). */
 
 bool kvm_set_breakpoint(Accel *a, uint64_t linear, bool on)
 {

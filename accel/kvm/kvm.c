@@ -137,7 +137,7 @@ static bool make_vcpu(KvmVcpu *v, GError **errp)
 {
     Kvm *k = v->kvm;
 
-    v->fd = ioctl(k->vm, KVM_CREATE_VCPU, v->cpu->vcpu.index);
+    v->fd = ioctl(k->vm, KVM_CREATE_VCPU, v->cpu->vcpu.apic_id);
     if (v->fd < 0) {
         return kvm_failed(errp, errno, "KVM cannot make processor %u", v->cpu->vcpu.index);
     }
@@ -176,6 +176,16 @@ static void kvm_vcpu_reset(Accel *a, Vcpu *vcpu)
     v->tsc_moved = true;
 }
 
+static void pull(Accel *a, Vcpu *vcpu)
+{
+    kvm_pull(vcpu->accel_data);
+}
+
+static void push(Accel *a, Vcpu *vcpu)
+{
+    kvm_push(vcpu->accel_data);
+}
+
 static void kvm_flush(Accel *a, Vcpu *vcpu)
 {
     x86_mode_changed(x86_cpu(vcpu));            /* the kernel follows memory by itself, and takes registers anew */
@@ -205,7 +215,10 @@ const AccelOps accel_kvm = {
     .vcpu_destroy = kvm_vcpu_destroy,
     .run = kvm_run_vcpu,
     .reset = kvm_vcpu_reset,
+    .pull = pull,
+    .push = push,
     .flush = kvm_flush,
+    .features = kvm_features,
     .set_breakpoint = kvm_set_breakpoint,
     .info = kvm_info,
 };

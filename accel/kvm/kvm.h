@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include "accel/accel.h"
+#include "accel/kvm.h"
 #include "target/x86/cpu.h"
 
 typedef enum KvmIrqchip { KVM_IRQCHIP_NONE /* all models are ours */, KVM_IRQCHIP_SPLIT, KVM_IRQCHIP_ALL } KvmIrqchip;
@@ -75,13 +76,6 @@ G_GNUC_PRINTF(3, 4) bool kvm_failed(GError **errp, int os_errno, const char *fmt
 
 /* ---- probe.c ---- */
 extern const KeySpec kvm_options[];
-#define KVM_DEVICE "/dev/kvm"
-/* The device, opened and of the right version; -1: why not. */
-bool kvm_check_version(const char *path, int version, GError **errp);
-int kvm_open_device(const char *path, GError **errp);
-typedef struct KvmQuality { double ring0_ns, ring3_ns; } KvmQuality;     /* an instruction; negative: unknown */
-bool kvm_quality(int fd, bool ring3, KvmQuality *q, GError **errp);
-bool kvm_is_poor(const KvmQuality *q, char **why);
 AccelProbe kvm_probe(const KeyVals *options, GError **errp);
 
 /* ---- slots.c: guest memory; with the machine lock ---- */
@@ -105,6 +99,7 @@ bool kvm_msrs_init(KvmVcpu *v, GError **errp);
 bool kvm_msrs_get(KvmVcpu *v);
 bool kvm_msrs_put(KvmVcpu *v);
 bool kvm_cpuid_init(Kvm *k, GError **errp);             /* asks the kernel */
+bool kvm_features(uint32_t *words, GError **errp);      /* AccelOps.features */
 bool kvm_cpuid_put(KvmVcpu *v, GError **errp);          /* the model, less what the kernel cannot do */
 
 /* ---- run.c ---- */

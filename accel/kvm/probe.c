@@ -41,6 +41,7 @@ static const struct { unsigned capability; const char *name, *since; } required[
     { KVM_CAP_READONLY_MEM, "read-only memory", "3.7" },
     { KVM_CAP_IMMEDIATE_EXIT, "immediate exits", "4.13" },
     { KVM_CAP_X86_USER_SPACE_MSR, "MSRs in user space", "5.10" },
+    { KVM_CAP_TSC_DEADLINE_TIMER, "TSC deadlines", "3.1" },
     { KVM_CAP_SREGS2, "KVM_GET_SREGS2", "5.14" },
 };
 
@@ -229,17 +230,16 @@ bool kvm_quality(int fd, bool ring3, KvmQuality *q, GError **errp)
     return ok;
 }
 
-bool kvm_is_poor(const KvmQuality *q, char **why)
+char *kvm_why_poor(const KvmQuality *q)
 {
     if (q->ring0_ns < 0) {
-        *why = g_strdup("kvm: this host's KVM did not run a loop of 64-bit code in ring 0 to its end");
-    } else if (q->ring0_ns > POOR_NS) {
-        *why = g_strdup_printf("kvm: this host's kernel emulates ring 0 in software, at %.0f ns an instruction",
-                               q->ring0_ns);
-    } else {
-        return false;
+        return g_strdup("kvm: this host's KVM did not run a loop of 64-bit code in ring 0 to its end");
     }
-    return true;
+    if (q->ring0_ns > POOR_NS) {
+        return g_strdup_printf("kvm: this host's kernel emulates ring 0 in software, at %.0f ns an instruction",
+                               q->ring0_ns);
+    }
+    return NULL;
 }
 
 AccelProbe kvm_probe(const KeyVals *options, GError **errp)
@@ -247,17 +247,16 @@ AccelProbe kvm_probe(const KeyVals *options, GError **errp)
     const char *path = keyvals_str(options, "device");
     int fd = kvm_open_device(path ? path : KVM_DEVICE, errp);
     AccelProbe result = PROBE_NO;
-    g_autofree char *why = NULL;
     KvmQuality q;
 
     if (fd < 0) {
         return PROBE_NO;
     }
     if (kvm_quality(fd, false, &q, errp)) {
-        result = PROBE_GOOD;
-        if (kvm_is_poor(&q, &why)) {
+        g_autofree char *why = kvm_why_poor(&q);
+        result = why ? PROBE_POOR : PROBE_GOOD;
+        if (why) {
             error_set(errp, "%s", why);
-            result = PROBE_POOR;
         }
     }
     close(fd);

@@ -40,7 +40,7 @@ EXIT_42 = b'\xb0\x2a\xe6\xf4\xf4'                   # to isa-debug-exit: status 
 RESET = b'\xb0\xfe\xe6\x64\xf4'                     # by the keyboard controller
 TRIPLE = b'\xfa\x2e\x0f\x01\x1e\x40\x00\xcc'        # an IDT of nothing (at cs:40), then int3
 ECHO = bytes.fromhex('bafd03 ec a801 74f8 baf803 ec ee ebf1')
-BASE = ['-vga', 'none', '-m', '16', '-display', 'none', '-monitor', 'none']
+BASE = ['-accel', 'interp', '-vga', 'none', '-m', '16', '-display', 'none', '-monitor', 'none']
 
 
 def run(*args, **kw):

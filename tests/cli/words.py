@@ -65,6 +65,15 @@ def main(tinamou, source):
             assert p.prints('-device', line.split()[0] + ',help').startswith(line.split()[0] + ': ')
     assert 'chardev=' in p.prints('-device', 'isa-serial,help')
 
+    doctor = p.run('doctor')
+    assert not doctor.stderr, doctor
+    for name in ('processor', 'KVM', 'accelerator', 'huge pages', 'display', 'sound', 'firmware'):
+        assert re.search(rf'^{name} +(ok|could be better|missing): \S', doctor.stdout, re.M), (name, doctor.stdout)
+    missing = re.search(r'^[\w ]+ missing: ', doctor.stdout, re.M)
+    assert doctor.returncode == (1 if missing else 0), doctor
+    assert doctor.stdout.endswith('cannot run here yet.\n' if missing else 'Guests can run here.\n')
+    p.fails('doctor', '-m', '-1', says='-m -1: ')
+
     p.fails('-hdaa', 'x', says='unknown option -hdaa; did you mean -hda?')
     p.fails('-m', '999999999G', says='-m 999999999G: ')
     p.fails('-m', '-1', says='-m -1: ')

@@ -5,7 +5,7 @@
 
 #include <string.h>
 #include <unistd.h>
-#include "accel/kvm/kvm.h"
+#include "accel/kvm.h"
 
 static uint64_t device_read(void *dev, hwaddr off, unsigned size)
 {

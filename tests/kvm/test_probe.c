@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "accel/kvm/kvm.h"
+#include "accel/kvm.h"
 
 static void fails_with(const char *spec, const char *pattern)
 {
@@ -89,14 +89,14 @@ static void falls_back(void)
 /* One line when it is no good here; a bound on its time that a busy machine keeps, too. */
 static void judges(void)
 {
-    g_autoptr(KeyVals) none = keyvals_parse("", NULL, kvm_options, NULL);
+    g_autoptr(KeyVals) none = keyvals_parse("", NULL, accel_kvm.options, NULL);
     g_autoptr(GError) err = NULL;
 
     if (!kvm_usable()) {
         return;
     }
     int64_t start = g_get_monotonic_time();
-    AccelProbe result = kvm_probe(none, &err);
+    AccelProbe result = accel_kvm.probe(none, &err);
     int64_t took = g_get_monotonic_time() - start;
     g_test_message("%" G_GINT64_FORMAT " us: %s", took, err ? err->message : "good");
     g_assert_true((result == PROBE_GOOD) == !err);
@@ -106,10 +106,9 @@ static void judges(void)
 
 static void poor_and_good(void)
 {
-    g_autofree char *why = NULL;
+    g_autofree char *why = kvm_why_poor(&(KvmQuality){ .ring0_ns = 280 });
 
-    g_assert_false(kvm_is_poor(&(KvmQuality){ .ring0_ns = 0.5 }, &why));
-    g_assert_true(kvm_is_poor(&(KvmQuality){ .ring0_ns = 280 }, &why));
+    g_assert_null(kvm_why_poor(&(KvmQuality){ .ring0_ns = 0.5 }));
     g_assert_cmpstr(why, ==, "kvm: this host's kernel emulates ring 0 in software, at 280 ns an instruction");
 }
 

@@ -5,7 +5,7 @@
 
 #include <string.h>
 #include <unistd.h>
-#include "accel/kvm/kvm.h"
+#include "accel/kvm.h"
 
 static void run_to_report(const char *accel, const char *program)
 {
@@ -34,10 +34,9 @@ static const struct { const char *program, *gap; } gaps[] = {
 
 static const char *gap_of(const char *program)
 {
-    g_autofree char *why = NULL;
-    KvmQuality q;
+    KvmQuality q = { -1, -1 };
     int fd = kvm_open_device(KVM_DEVICE, NULL);
-    bool emulated = kvm_quality(fd, false, &q, NULL) && kvm_is_poor(&q, &why);
+    g_autofree char *emulated = kvm_quality(fd, false, &q, NULL) ? kvm_why_poor(&q) : NULL;
 
     close(fd);
     for (unsigned i = 0; emulated && i < G_N_ELEMENTS(gaps); i++) {

@@ -5,7 +5,6 @@
 #include "kvm_harness.h"
 
 #include <string.h>
-#include "accel/kvm/kvm.h"
 #include "hw/intc.h"
 
 enum { PATIENCE_US = 20000000 };

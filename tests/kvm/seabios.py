@@ -1,0 +1,53 @@
+#!/usr/bin/env python3
+"""SeaBIOS under -accel kvm: to its last word without a disk, and into a boot sector of ours.
+
+Usage: seabios.py TINAMOU CASE [OPTION...]
+"""
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+DEADLINE = 60 * float(os.environ.get('TINAMOU_SLOW', '1'))
+
+# cli; ax = ds = 0; for each byte of the text: to port e9; then hlt for ever
+BOOT_SECTOR = (bytes.fromhex('fa 31c0 8ed8 fc be207c ac 84c0 7404 e6e9 ebf7 f4 ebfd').ljust(32, b'\x90')
+               + b'the boot sector runs\0').ljust(510, b'\0') + b'\x55\xaa'
+
+
+def boots(tinamou, options, port, want):
+    """Runs until the console at `port` has said `want`."""
+    with tempfile.TemporaryDirectory() as folder:
+        said = pathlib.Path(folder, 'said')
+        disk = pathlib.Path(folder, 'disk')
+        disk.write_bytes(BOOT_SECTOR.ljust(1 << 20, b'\0'))
+        args = [tinamou, *options, '-m', '64', '-display', 'none', '-monitor', 'none', '-nodefaults', '-vga', 'none',
+                '-chardev', f'file,id=c,path={said}', '-device', f'isa-debugcon,iobase={port},chardev=c']
+        if port == '0xe9':
+            args += ['-drive', f'file={disk},format=raw']
+        p = subprocess.Popen(args, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        end = time.monotonic() + DEADLINE
+        try:
+            while want not in (said.read_text(errors='replace') if said.exists() else ''):
+                assert p.poll() is None, f'it ended with {p.returncode}: {p.stderr.read()}'
+                assert time.monotonic() < end, f'did not come: {want!r}\n{said.read_text()[-2000:]}'
+                time.sleep(0.1)
+        finally:
+            p.kill()
+            p.communicate()
+
+
+def main(tinamou, case, *options):
+    if not os.path.exists('/dev/kvm') or not os.access('/dev/kvm', os.R_OK | os.W_OK):
+        print('there is no /dev/kvm that may be used')
+        sys.exit(77)
+    if case == 'firmware':
+        boots(tinamou, options, '0x402', 'No bootable device')
+    else:
+        boots(tinamou, options, '0xe9', 'the boot sector runs')
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])
