@@ -27,15 +27,26 @@ static const MsrRow rows[] = {
 };
 enum { MSR_TSC = 0x10, MOST_MSRS = 64 };
 
+/* KVM_GET_MSRS or KVM_SET_MSRS of one. */
+static bool access_msr(const KvmVcpu *v, unsigned long request, uint32_t msr, uint64_t *value)
+{
+    _Alignas(struct kvm_msrs) uint8_t buffer[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)] = { 0 };
+    struct kvm_msrs *one = (struct kvm_msrs *)(void *)buffer;
+
+    one->nmsrs = 1;
+    one->entries[0].index = msr;
+    one->entries[0].data = *value;
+    bool ok = kvm_ioctl(v->fd, request, one) == 1;
+    *value = one->entries[0].data;
+    return ok;
+}
+
+/* Some can be read and not set, by a processor model that has not got them. */
 static bool known(const KvmVcpu *v, uint32_t msr)
 {
-    struct { struct kvm_msrs head; struct kvm_msr_entry entry; } one = { { .nmsrs = 1 }, { .index = msr } };
+    uint64_t value = 0;
 
-    if (kvm_ioctl(v->fd, KVM_GET_MSRS, &one) != 1) {
-        return false;
-    }
-    /* Some can be read and not set, by a processor model that has not got them. */
-    return kvm_ioctl(v->fd, KVM_SET_MSRS, &one) == 1;
+    return access_msr(v, KVM_GET_MSRS, msr, &value) && access_msr(v, KVM_SET_MSRS, msr, &value);
 }
 
 static uint8_t *field(X86Cpu *c, const MsrRow *r, unsigned i)
@@ -59,24 +70,13 @@ bool kvm_msrs_init(KvmVcpu *v, GError **errp)
     return true;
 }
 
-static bool access_tsc(KvmVcpu *v, unsigned long request, uint64_t *tsc)
-{
-    struct { struct kvm_msrs head; struct kvm_msr_entry entry; } one = {
-        { .nmsrs = 1 }, { .index = MSR_TSC, .data = *tsc },
-    };
-    bool ok = kvm_ioctl(v->fd, request, &one) == 1;
-
-    *tsc = one.entry.data;
-    return ok;
-}
-
 bool kvm_msrs_get(KvmVcpu *v)
 {
     Vcpu *vcpu = &v->cpu->vcpu;
     uint64_t tsc = 0;
 
     if (kvm_ioctl(v->fd, KVM_GET_MSRS, v->msrs) != (int)v->msrs->nmsrs ||
-        !access_tsc(v, KVM_GET_MSRS, &tsc)) {
+        !access_msr(v, KVM_GET_MSRS, MSR_TSC, &tsc)) {
         return false;
     }
     for (unsigned i = 0; i < v->msrs->nmsrs; i++) {
@@ -104,7 +104,7 @@ bool kvm_msrs_put(KvmVcpu *v)
         uint64_t tsc = vcpu_tsc(vcpu);
         v->tsc_moved = false;
         v->tsc_offset = vcpu->tsc_offset;
-        return access_tsc(v, KVM_SET_MSRS, &tsc);
+        return access_msr(v, KVM_SET_MSRS, MSR_TSC, &tsc);
     }
     return true;
 }

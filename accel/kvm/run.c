@@ -46,15 +46,17 @@ static void swallow_kicks(KvmVcpu *v)
 static void enter(KvmVcpu *v)
 {
     enum { KERNEL_SIGSET = 8 };         /* bytes of the kernel's set; the C library's is longer */
-    struct { struct kvm_signal_mask head; uint8_t set[KERNEL_SIGSET]; } mask = { .head.len = KERNEL_SIGSET };
+    _Alignas(struct kvm_signal_mask) uint8_t buffer[sizeof(struct kvm_signal_mask) + KERNEL_SIGSET];
+    struct kvm_signal_mask *mask = (struct kvm_signal_mask *)(void *)buffer;
     sigset_t kick, old;
 
     sigemptyset(&kick);
     sigaddset(&kick, KICK_SIGNAL);
     pthread_sigmask(SIG_BLOCK, &kick, &old);
     sigdelset(&old, KICK_SIGNAL);
-    memcpy(mask.set, &old, KERNEL_SIGSET);
-    kvm_ioctl(v->fd, KVM_SET_SIGNAL_MASK, &mask);
+    mask->len = KERNEL_SIGSET;
+    memcpy(mask->sigset, &old, KERNEL_SIGSET);
+    kvm_ioctl(v->fd, KVM_SET_SIGNAL_MASK, mask);
     g_mutex_lock(&v->cpu->vcpu.lock);
     v->thread = pthread_self();
     v->in_run = true;
