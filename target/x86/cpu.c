@@ -65,6 +65,18 @@ void x86_set_rflags(X86Cpu *c, uint32_t rflags)
     x86_mode_changed(c);
 }
 
+static bool is_flat(const X86Cpu *c)
+{
+    static const uint8_t data[] = { X86_SS, X86_DS, X86_ES };
+    bool flat = !c->seg[X86_CS].base && c->seg[X86_CS].limit == ~0u;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(data); i++) {
+        const X86Segment *s = &c->seg[data[i]];
+        flat = flat && !s->base && !s->read_lo && !s->write_lo && !~s->read_hi && !~s->write_hi;
+    }
+    return flat;
+}
+
 void x86_mode_changed(X86Cpu *c)
 {
     uint32_t mode = 0;
@@ -90,6 +102,9 @@ void x86_mode_changed(X86Cpu *c)
         mode |= MODE_AVX_ON | ((c->xcr0 & XCR0_AVX512) == XCR0_AVX512 ? MODE_AVX512_ON : 0);
     }
     mode |= (uint32_t)c->cpl << MODE_CPL_SHIFT;
+    if ((mode & (MODE_CODE | MODE_SS32)) == (MODE_CODE32 | MODE_SS32) && is_flat(c)) {
+        mode |= MODE_FLAT;
+    }
     mode |= c->rflags & FL_IOPL;                        /* MODE_IOPL lies where the flags have it */
     c->mode = mode;
 }

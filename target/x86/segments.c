@@ -29,6 +29,7 @@ void x86_seg_range(X86Segment *s, bool any_type)
 void x86_seg_changed(X86Cpu *c, unsigned seg)
 {
     x86_seg_range(&c->seg[seg], !x86_protected(c));
+    x86_mode_changed(c);
 }
 
 void x86_seg_set(X86Cpu *c, unsigned seg, uint16_t selector, uint64_t base, uint32_t limit, unsigned ar)
@@ -40,9 +41,6 @@ void x86_seg_set(X86Cpu *c, unsigned seg, uint16_t selector, uint64_t base, uint
     s->limit = limit;
     s->ar = ar;
     x86_seg_changed(c, seg);
-    if (seg == X86_CS || seg == X86_SS) {
-        x86_mode_changed(c);
-    }
 }
 
 void x86_seg_set_desc(X86Cpu *c, unsigned seg, uint16_t selector, const X86Desc *d)

@@ -263,26 +263,9 @@ static void emit_side_exits(Trans *t)
 
 /* ---- a block ---- */
 
-static bool is_flat(const X86Cpu *c)
-{
-    static const uint8_t data[] = { X86_DS, X86_ES, X86_SS };
-
-    if (!(c->mode & MODE_PE) || (c->mode & MODE_VM) || (c->mode & MODE_CODE) != MODE_CODE32
-        || !(c->mode & MODE_SS32) || c->seg[X86_CS].base || c->seg[X86_CS].limit != ~0u) {
-        return false;
-    }
-    for (unsigned i = 0; i < G_N_ELEMENTS(data); i++) {
-        const X86Segment *s = &c->seg[data[i]];
-        if (s->base || s->read_lo || s->write_lo || ~s->read_hi || ~s->write_hi) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool worth_it(const Trans *t)
 {
-    return (t->code64 || is_flat(t->c)) && !(t->b->key & (MODE_TF | KEY_SINGLE | KEY_PLAIN | KEY_INVALID))
+    return (t->code64 || (t->b->key & MODE_FLAT)) && !(t->b->key & (MODE_TF | KEY_SINGLE | KEY_PLAIN | KEY_INVALID))
         && t->b->tail_page == NO_PAGE && t->b->count;
 }
 

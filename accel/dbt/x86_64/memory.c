@@ -81,8 +81,8 @@ bool trans_address(Trans *t, unsigned to)
     } else if (!trans_effective(t, to)) {
         return false;
     }
-    if (in->segment < X86_FS) {
-        return true;                        /* flat, or 64-bit mode */
+    if (in->segment < X86_FS && (t->code64 || in->segment != X86_CS)) {
+        return true;                        /* no base, and no limit but for CS, which may not be written */
     }
     if (!t->code64) {
         return false;

@@ -73,7 +73,9 @@ enum { MODE_CODE16 = 0, MODE_CODE32 = 1, MODE_CODE64 = 2, MODE_CODE = 3, MODE_SS
        MODE_CPL = 3 << 3, MODE_CPL_SHIFT = 3, MODE_PE = 1 << 5, MODE_VM = 1 << 6, MODE_LMA = 1 << 7,
        MODE_PG = 1 << 8, MODE_TF = 1 << 9, MODE_FPU_OFF = 1 << 10 /* CR0.EM or TS */,
        MODE_SSE_ON = 1 << 11 /* CR4.OSFXSR, no EM */, MODE_IOPL = 3 << 12,
-       MODE_AVX_ON = 1 << 14, MODE_AVX512_ON = 1 << 15 /* CR4.OSXSAVE and their bits in XCR0 */ };
+       MODE_AVX_ON = 1 << 14, MODE_AVX512_ON = 1 << 15 /* CR4.OSXSAVE and their bits in XCR0 */,
+       /* 32-bit code and stack; CS, SS, DS and ES are all of memory, and but for CS writable */
+       MODE_FLAT = 1 << 16 };
 enum { XCR0_X87 = 1 << 0, XCR0_SSE = 1 << 1, XCR0_AVX = 1 << 2, XCR0_OPMASK = 1 << 5, XCR0_ZMM_HI256 = 1 << 6,
        XCR0_HI16_ZMM = 1 << 7, XCR0_PKRU = 1 << 9, XCR0_AVX512 = XCR0_OPMASK | XCR0_ZMM_HI256 | XCR0_HI16_ZMM };
 
