@@ -114,12 +114,18 @@ static bool crosses_page(uint64_t linear, unsigned len)
     return (linear & ~X86_PAGE_MASK) + len > PAGE_SIZE;
 }
 
-/* The next page's first address; 32-bit addresses wrap. */
-static uint64_t next_page(const X86Cpu *c, uint64_t linear)
+/* The next page's first address; 32-bit addresses wrap, 64-bit ones must stay canonical. */
+static uint64_t next_page(X86Cpu *c, uint64_t linear)
 {
     uint64_t next = (linear | ~X86_PAGE_MASK) + 1;
 
-    return x86_long_mode(c) ? next : (uint32_t)next;
+    if (!x86_long_mode(c)) {
+        return (uint32_t)next;
+    }
+    if (!x86_canonical(c, next)) {
+        x86_segment_fault(c, X86_DS);
+    }
+    return next;
 }
 
 static bool inside_section(const Target *t, unsigned len)

@@ -232,6 +232,13 @@ static void test_64_sizes(void)
     g_assert_cmphex(store(high - 1), ==, EXC_GP << 16);
     g_assert_cmphex(load(0x7ffffffffffe), ==, EXC_GP << 16);    /* its end is not canonical */
     g_assert_cmphex(fetch(1ull << 47), ==, EXC_GP << 16);
+    /* So it is for a descriptor that begins in the last page below. */
+    poke(b, AT_PAGES + 255 * 8, (AT_PAGES + 0x1000) | P | W | U, 8);
+    poke(b, AT_PAGES + 0x1000 + 511 * 8, 0xc0000000 | P | W | U | PS, 8);
+    WORKS(outcome((Access){ .linear = 0x7ffffffffff8, .size = 8, .sys = true }, NULL));
+    g_assert_cmphex(outcome((Access){ .linear = 0x7ffffffffffc, .size = 8, .sys = true }, NULL), ==, EXC_GP << 16);
+    g_assert_cmphex(outcome((Access){ .linear = 0x7ffffffffffc, .size = 8, .sys = true, .write = true }, NULL), ==,
+                    EXC_GP << 16);
     bench_free(b);
 }
 
