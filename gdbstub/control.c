@@ -38,18 +38,31 @@ static bool paused(const GdbServer *g)
 /* Is what stopped it still there: has gdb not taken the breakpoint away, or gone elsewhere, since? */
 static bool still_news(const GdbServer *g, unsigned cpu)
 {
-    uint64_t pc = gdb_pc(gdb_cpu(g, cpu));
+    const X86Cpu *c = gdb_cpu(g, cpu);
+    uint64_t pc = gdb_pc(c);
 
-    return g->news[cpu] && (runner_stop(g->host.runner, cpu) != STOP_DEBUG || gdb_has_breakpoint(g, pc, 0) ||
-                            gdb_has_breakpoint(g, pc, 1));
+    if (!g->news[cpu] || runner_stop(g->host.runner, cpu) != STOP_DEBUG) {
+        return g->news[cpu];
+    }
+    return c->debug.stop ? gdb_hit_watchpoint(g, c) != NULL
+                         : gdb_has_breakpoint(g, pc, GDB_SOFTWARE) || gdb_has_breakpoint(g, pc, GDB_HARDWARE);
 }
 
-static const char *breakpoint_reason(const GdbServer *g, uint64_t pc)
+static GString *breakpoint_hit(GdbServer *g, unsigned cpu)
 {
-    if (g->swbreak && gdb_has_breakpoint(g, pc, 0)) {
-        return "swbreak:;";
+    static const char *const names[] = { [GDB_WRITE] = "watch", [GDB_READ] = "rwatch", [GDB_ACCESS] = "awatch" };
+    const X86Cpu *c = gdb_cpu(g, cpu);
+    const GdbBreakpoint *w = c->debug.stop ? gdb_hit_watchpoint(g, c) : NULL;
+    g_autofree char *why = NULL;
+
+    if (w) {
+        why = g_strdup_printf("%s:%" G_GINT64_MODIFIER "x;", names[w->type], w->at);
+    } else if (g->swbreak && gdb_has_breakpoint(g, gdb_pc(c), GDB_SOFTWARE)) {
+        why = g_strdup("swbreak:;");
+    } else if (g->hwbreak && gdb_has_breakpoint(g, gdb_pc(c), GDB_HARDWARE)) {
+        why = g_strdup("hwbreak:;");
     }
-    return g->hwbreak && gdb_has_breakpoint(g, pc, 1) ? "hwbreak:;" : "";
+    return stopped(g, GDB_SIGTRAP, cpu, why ? why : "");
 }
 
 static GString *report(GdbServer *g, unsigned cpu)
@@ -63,7 +76,7 @@ static GString *report(GdbServer *g, unsigned cpu)
         gdb_console(g, text);
         return stopped(g, GDB_SIGABRT, cpu, "");
     case STOP_DEBUG:
-        return stopped(g, GDB_SIGTRAP, cpu, breakpoint_reason(g, gdb_pc(gdb_cpu(g, cpu))));
+        return breakpoint_hit(g, cpu);
     case STOP_STEP:
     case STOP_NONE:
         break;
@@ -195,6 +208,7 @@ GString *gdb_vcont(GdbServer *g, GdbText *t)
 {
     g_autofree RunPlan *plan = g_new(RunPlan, gdb_vcpus(g));
     g_autofree bool *set = g_new0(bool, gdb_vcpus(g));
+    bool any = false;
 
     for (unsigned i = 0; i < gdb_vcpus(g); i++) {
         plan[i] = PLAN_STAY;
@@ -209,12 +223,12 @@ GString *gdb_vcont(GdbServer *g, GdbText *t)
         for (unsigned i = 0; i < gdb_vcpus(g); i++) {
             if (!set[i] && (pid <= 0 || pid == GDB_PID) && (tid == GDB_ALL || (unsigned)tid == i + 1)) {
                 plan[i] = action;
-                set[i] = true;
+                set[i] = any = true;
             }
         }
     }
-    if (!gdb_empty(t) || !g->attached) {
-        return gdb_error(g, EINVAL, g->attached ? "vCont cannot be read" : "nothing is debugged");
+    if (!gdb_empty(t) || !any || !g->attached) {
+        return gdb_error(g, EINVAL, g->attached ? "vCont names no thread that there is" : "nothing is debugged");
     }
     return go(g, plan);
 }

@@ -1,7 +1,7 @@
 /*
  * gdbstub/packet.c - framing and the notations inside packets (GDB manual, appendix E.1 Overview).
  */
-#include "packet.h"
+#include "gdbstub/packet.h"
 
 #include <string.h>
 

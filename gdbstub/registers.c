@@ -10,6 +10,7 @@
 #include "registers.h"
 
 #include <string.h>
+#include "target/x86/exec.h"
 #include "target/x86/mem.h"
 #include "target/x86/model.h"
 #include "target/x86/segments.h"
@@ -149,6 +150,16 @@ static bool set_control(X86Cpu *c, unsigned n, uint64_t v)
 static uint64_t get_efer(X86Cpu *c, unsigned n) { return c->efer; }
 static bool set_efer(X86Cpu *c, unsigned n, uint64_t v) { return x86_write_efer(c, v); }
 static uint64_t get_debug(X86Cpu *c, unsigned n) { return c->dr[n]; }
+static bool set_debug(X86Cpu *c, unsigned n, uint64_t v)
+{
+    if (v > UINT32_MAX && (n > 3 || !x86_canonical(c, v))) {
+        return false;
+    }
+    c->dr[n] = n == 6 ? (v & DR6_WRITABLE) | DR6_FIXED : n == 7 ? (v & DR7_WRITABLE) | DR7_FIXED : v;
+    x86_debug_changed(c);
+    return true;
+}
+
 static uint64_t get_xcr0(X86Cpu *c, unsigned n) { return c->xcr0; }
 static uint64_t get_cpl(X86Cpu *c, unsigned n) { return c->cpl; }
 static uint64_t get_apic_base(X86Cpu *c, unsigned n)
@@ -321,9 +332,9 @@ static const Row system_rows[] = {
     SYSTEM("cr0", "x86_cr0", get_control, set_control, 0), SYSTEM("cr2", "uint64", get_control, set_control, 2),
     SYSTEM("cr3", "uint64", get_control, set_control, 3), SYSTEM("cr4", "x86_cr4", get_control, set_control, 4),
     SYSTEM("cr8", "uint64", get_control, set_control, 8), SYSTEM("efer", "x86_efer", get_efer, set_efer, 0),
-    SYSTEM("dr0", "uint64", get_debug, NULL, 0), SYSTEM("dr1", "uint64", get_debug, NULL, 1),
-    SYSTEM("dr2", "uint64", get_debug, NULL, 2), SYSTEM("dr3", "uint64", get_debug, NULL, 3),
-    SYSTEM("dr6", "uint64", get_debug, NULL, 6), SYSTEM("dr7", "uint64", get_debug, NULL, 7),
+    SYSTEM("dr0", "uint64", get_debug, set_debug, 0), SYSTEM("dr1", "uint64", get_debug, set_debug, 1),
+    SYSTEM("dr2", "uint64", get_debug, set_debug, 2), SYSTEM("dr3", "uint64", get_debug, set_debug, 3),
+    SYSTEM("dr6", "uint64", get_debug, set_debug, 6), SYSTEM("dr7", "uint64", get_debug, set_debug, 7),
     SYSTEM("gdt_base", "uint64", get_table_base, set_table_base, GDT),
     SYSTEM("gdt_limit", "uint64", get_table_limit, set_table_limit, GDT),
     SYSTEM("idt_base", "uint64", get_table_base, set_table_base, IDT),

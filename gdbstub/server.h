@@ -5,7 +5,7 @@
 #define GDBSTUB_SERVER_H
 
 #include "gdbstub/gdbstub.h"
-#include "packet.h"
+#include "gdbstub/packet.h"
 #include "registers.h"
 
 enum { GDB_SIGINT = 2, GDB_SIGTRAP = 5, GDB_SIGABRT = 6 };      /* gdb's own numbers (gdb/signals.def) */
@@ -13,10 +13,12 @@ enum { GDB_PID = 1 };                                           /* the machine; 
 enum { GDB_BY_MODEL = -1, GDB_BY_MODE = -2 };
 enum { GDB_BREAKPOINTS_MAX = 1024 };
 
+enum { GDB_SOFTWARE, GDB_HARDWARE, GDB_WRITE, GDB_READ, GDB_ACCESS };    /* types of Z packets */
+
 typedef struct GdbBreakpoint {
     uint64_t at;
     uint32_t len;
-    uint8_t type;               /* of the Z packet: 0 software, 1 hardware, 2 write, 3 read, 4 access */
+    uint8_t type;
 } GdbBreakpoint;
 
 typedef enum GdbCatch { CATCH_RESET = 1 << 0, CATCH_SHUTDOWN = 1 << 1 } GdbCatch;
@@ -84,6 +86,7 @@ void gdb_put_thread(const GdbServer *g, GString *out, unsigned cpu);
 GdbHandler gdb_insert, gdb_remove;
 void gdb_remove_breakpoints(GdbServer *g);
 bool gdb_has_breakpoint(const GdbServer *g, uint64_t at, unsigned type);
+const GdbBreakpoint *gdb_hit_watchpoint(const GdbServer *g, const X86Cpu *c);   /* NULL: it is gone */
 
 /* ---- memory.c ---- */
 GdbHandler gdb_read_memory, gdb_write_memory, gdb_write_binary;

@@ -90,12 +90,14 @@ static void log_entry(X86Cpu *c, const Block *b)
 }
 
 /* The instruction that raised something counts; so does a fault of fetching or delivering, else a run
- * could last for ever. */
+ * could last for ever.  One that was given up to be executed alone raised nothing, and comes again. */
 static void account_fault(EngineVcpu *v, X86Cpu *c)
 {
     if (c->cur) {
+        bool again = c->exc.vector < 0;
         engine_account(v, c);
-        c->insn_count -= c->debug.alone;        /* given up: it comes again */
+        c->insn_count -= again;
+        v->left += again;
     } else if (v->left) {
         v->left--;
     }
@@ -298,6 +300,17 @@ bool engine_set_breakpoint(Accel *accel, uint64_t linear, bool on)
         blocks_flush(g_ptr_array_index(a->vcpus, i));       /* blocks end before a breakpoint */
     }
     return true;
+}
+
+bool engine_set_watchpoints(Accel *accel, const X86Watch *list, unsigned n)
+{
+    GPtrArray *vcpus = accel->machine->vcpus;
+    bool ok = n <= X86_WATCHES;
+
+    for (guint i = 0; i < vcpus->len; i++) {
+        x86_watch_set(x86_cpu(g_ptr_array_index(vcpus, i)), list, ok ? n : 0);
+    }
+    return ok;
 }
 
 uint64_t engine_insn_count(Accel *accel, Vcpu *vcpu)

@@ -31,6 +31,7 @@ const AccelOps accel_interp = {
     .run = engine_run,
     .flush = engine_flush,
     .set_breakpoint = engine_set_breakpoint,
+    .set_watchpoints = engine_set_watchpoints,
     .insn_count = engine_insn_count,
     .info = engine_info,
 };

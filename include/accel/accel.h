@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "core/machine.h"
+#include "target/x86/cpu.h"
 #include "util/keyval.h"
 
 typedef struct Accel Accel;
@@ -62,6 +63,10 @@ struct AccelOps {
     /* run() returns RUN_DEBUG before the instruction there, in any address space; called again with RIP
      * still there it executes it.  False: no more can be set. */
     bool (*set_breakpoint)(Accel *a, uint64_t linear, bool on);
+    /* Accesses to these bytes make run() return RUN_DEBUG behind the instruction, with the vCPU's debug.stop
+     * set and debug.hit, debug.hit_write saying what.  Replaces the list; false: so many cannot be watched,
+     * and none is.  NULL: there are no watchpoints. */
+    bool (*set_watchpoints)(Accel *a, const X86Watch *list, unsigned n);
     uint64_t (*insn_count)(Accel *a, Vcpu *c);  /* executed so far, for info and benchmarks */
     void (*info)(Accel *a, Vcpu *c, GString *out);  /* counters for the monitor; may be NULL */
 };

@@ -93,18 +93,26 @@ def functions():
 
 # ---- machines ----
 
+def connected(p, command):
+    """It listens a moment after it has been started."""
+    end = time.monotonic() + DEADLINE
+    while True:
+        try:
+            return do(command)
+        except gdb.error as error:
+            if p.poll() is not None or time.monotonic() > end:
+                raise AssertionError(f'{error} {open("stderr.txt").read()}') from None
+            time.sleep(0.02)
+
+
 @contextlib.contextmanager
-def machine(*args, listen='unix:gdb.sock', connect='gdb.sock', remote='remote'):
+def machine(*args, listen='unix:gdb.sock', connect='./gdb.sock', remote='remote'):
     with open('stderr.txt', 'w') as err:
         p = subprocess.Popen([*MACHINE, '-monitor', 'none', '-gdb', listen, *map(str, args)], stderr=err,
                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
-        end = time.monotonic() + DEADLINE
-        while listen.startswith('unix') and not os.path.exists('gdb.sock'):
-            assert p.poll() is None and time.monotonic() < end, open('stderr.txt').read()
-            time.sleep(0.02)
         if remote:
-            do(f'target {remote} {connect}')
+            connected(p, f'target {remote} {connect}')
         yield p
     finally:
         with contextlib.suppress(gdb.error):
@@ -153,7 +161,42 @@ def symbols():
         do('set var $rip = (long)&kmain')
         same('pc', where(), 'kmain')
         fails('p $cs = 0x10', 'Could not write register "cs"')
-        fails('p $dr6 = 1', 'Could not write register "dr6"')
+        fails('p $xcr0 = 3', 'Could not write register "xcr0"')
+
+
+@case
+def watchpoints():
+    """A variable that is written, read, accessed; together with steps; gone when deleted."""
+    with machine('-S'):
+        do('hbreak kmain')
+        go('continue', 'breakpoint 1')
+        do('watch *(long *)&counter')
+        for n in (1, 2, 3):
+            go('continue', 'breakpoint 2')
+            same('counter', value('*(long *)&counter'), n)
+            same('behind it', value('$rip'), symbol('inner') + 20)
+        do('rwatch *(long *)&source')
+        go('continue', 'breakpoint 3')
+        same('behind it', value('$rip'), symbol('inner') + 12)
+        go('continue', 'breakpoint 2')
+        do('delete 2 3')
+        do('awatch *(int *)&want')
+        go('continue', 'breakpoint 4')
+        same('behind it', value('$rip'), symbol('inner') + 27)
+        do('tbreak inner')
+        do('continue')
+        for _ in range(4):
+            do('stepi')                                 # up to the read
+        same('before it', value('$rip'), symbol('inner') + 20)
+        go('stepi', 'breakpoint 4')
+        do('delete 4')
+        do('watch *(long *)((char *)&counter + 4)')     # the upper half does not change, nor do others' writes to it
+        do('tbreak outer')
+        do('continue')
+        same('nothing', where(), 'outer')
+        do('set var *(long *)&counter = 0xffffffff')
+        go('continue', 'breakpoint 6')
+        same('counter', value('*(long *)&counter'), 1 << 32)
 
 
 @case
@@ -270,6 +313,10 @@ def registers():
         fails('p $cr0 = (long)0x80000000', 'Could not write register "cr0"')          # paging without protection
         fails('p $fs_base = 0x8000000000000000', 'Could not write register')    # not canonical
         do('delete')
+        do('set var $dr0 = (long)&counter')
+        do('set var $dr7 = 0xd0401')
+        same('dr7', value('$dr7'), 0xd0401)
+        do('set var $dr7 = 0')
         same('a function called by gdb', value('((long (*)(long))outer)(3)'), 0)
         do('stepi')
         same('lstar', value('$lstar') & (1 << 64) - 1, 0xffffffff81000000)
@@ -341,6 +388,7 @@ def sessions():
         do('target extended-remote gdb.sock')
         do('hbreak inner')
         do('continue')
+        do('continue')
         do('delete')
         do('hbreak start64')
         do('set confirm off')
@@ -374,9 +422,7 @@ def stdio():
                               stdout=subprocess.DEVNULL, text=True, timeout=DEADLINE)
     same('status', done.returncode, 1)
     same('says', done.stderr, f'tinamou: -gdb tcp::{port}: cannot listen on tcp:127.0.0.1:{port}: Address already in use\n')
-    with machine(listen=f'tcp::{port}', remote=None):
-        do('set tcp connect-timeout 20')
-        do(f'target remote localhost:{port}')
+    with machine(listen=f'tcp::{port}', connect=f'localhost:{port}'):
         do('break inner')
         go('continue', 'breakpoint 2')
         do('set remote noack-packet off')

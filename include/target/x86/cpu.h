@@ -82,6 +82,8 @@ enum { XCR0_X87 = 1 << 0, XCR0_SSE = 1 << 1, XCR0_AVX = 1 << 2, XCR0_OPMASK = 1 
 /* DR6 (volume 3B 17.2.3): breakpoints 0..3 in its low bits, and why else.  The fixed bits read as 1. */
 enum { DR6_B = 0xf, DR6_BD = 1 << 13, DR6_BS = 1 << 14, DR6_BT = 1 << 15 };
 #define DR6_FIXED 0xffff0ff0u
+#define DR6_WRITABLE 0x0000e00fu
+#define DR7_WRITABLE 0xffff23ffu        /* the rest is 0, but bit 10; bit 11 belongs to RTM */
 enum { DR7_LOCAL = 0x155, DR7_FIXED = 1 << 10, DR7_GD = 1 << 13 };
 
 /* Bytes that somebody wants to know about.  The debugger's own; those of DR0..3 are the guest's. */

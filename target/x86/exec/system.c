@@ -81,9 +81,6 @@ void exec_mov_to_cr(X86Cpu *c, const X86Insn *in)
 
 /* ---- debug registers (volume 3B 17.2) ---- */
 
-#define DR6_WRITABLE 0x0000e00fu
-#define DR7_WRITABLE 0xffff23ffu    /* the rest is 0, but bit 10; bit 11 belongs to RTM */
-
 /* Which register is meant; DR4 and DR5 are aliases unless CR4.DE. */
 static unsigned debug_register(X86Cpu *c, const X86Insn *in)
 {
