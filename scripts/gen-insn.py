@@ -33,7 +33,7 @@ WORDS = ['lock', 'i64', 'o64', 'd64', 'f64', 'cpl0', 'iopl', 'prot', 'ends', 're
          # derived, never written in the table
          'sse', 'mmx']
 DERIVED = {'sse', 'mmx'}
-EVEX_WORDS = ['er', 'sae', 'nz', 'nk0', 'expand', 'distinct']
+EVEX_WORDS = ['er', 'sae', 'nz', 'nk0', 'expand', 'distinct', 'whole']
 SIZED = {'mask': (8, 16, 32, 64), 'bcst': (16, 32, 64), 'vsib': (32, 64)}      # attributes with a number
 
 Encoding = collections.namedtuple('Encoding', 'enc map opcode span reg modrm pfx rex lengths lig')
@@ -161,8 +161,8 @@ def check_vex(e, kinds, memory, words, evex, sized, cpu):
         raise TableError('two operands of vvvv')
     if sized['bcst'] and not memory or sized['vsib'] and 'M' not in kinds:
         raise TableError('broadcast and vsib are of memory operands')
-    if evex & {'nz', 'nk0', 'expand'} and not sized['mask']:
-        raise TableError('nz, nk0 and expand are of rows with a mask')
+    if evex & {'nz', 'nk0', 'expand', 'whole'} and not sized['mask']:
+        raise TableError('nz, nk0, expand and whole are of rows with a mask')
 
 
 def derived_words(e, operands, kinds, memory, words):

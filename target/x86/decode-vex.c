@@ -96,7 +96,8 @@ bool decode_vex_row_fits(const X86Row *r, const X86Insn *in)
 static bool has_kind(const X86Row *r, const char *kinds)
 {
     static const char letter[] = {
-        [OPK_V] = 'V', [OPK_W] = 'W', [OPK_U] = 'U', [OPK_H] = 'H', [OPK_B] = 'B', [OPK_k] = 'k', [OPK_h] = 'h',
+        [OPK_V] = 'V', [OPK_W] = 'W', [OPK_U] = 'U', [OPK_H] = 'H', [OPK_B] = 'B',
+        [OPK_k] = 'k', [OPK_h] = 'h', [OPK_m] = 'm', [OPK_n] = 'n', [OPK_G] = 'G',
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(r->operand) && r->operand[i].kind; i++) {
@@ -119,6 +120,9 @@ void decode_vex_registers(X86Insn *in, unsigned bits)
     }
     if (in->enc == X86_EVEX && has_kind(in->row, "V")) {
         in->reg |= in->evex_r << 4;
+    }
+    if (has_kind(in->row, "mn")) {
+        in->rm &= 7;                    /* an opmask: X and B are ignored */
     }
     if (in->enc == X86_EVEX && in->mod3 && has_kind(in->row, "WU")) {
         in->rm |= (in->rex & 2) << 3;
@@ -171,19 +175,20 @@ unsigned decode_disp8_scale(const X86Insn *in)
 }
 
 /* The destination may be none of the sources, index included. */
-static bool operands_clash(const X86Insn *in)
+static bool operands_clash(const X86Insn *in, unsigned bits)
 {
     const X86Row *r = in->row;
+    unsigned source = bits == 64 ? in->vvvv : in->vvvv & 7;
     bool vvvv = has_kind(r, "H"), vsib = r->vsib;
 
-    return (vvvv && in->reg == in->vvvv) || (vsib && in->reg == in->vindex)
-        || (vvvv && vsib && in->vvvv == in->vindex) || (in->mod3 && in->reg == in->rm);
+    return (vvvv && in->reg == source) || (vsib && in->reg == in->vindex)
+        || (vvvv && vsib && source == in->vindex) || (in->mod3 && in->reg == in->rm);
 }
 
 static bool evex_is_undefined(const X86Insn *in)
 {
     const X86Row *r = in->row;
-    bool store = !in->mod3 && r->operand[0].kind != OPK_V && r->operand[0].kind != OPK_k;
+    bool store = !in->mod3 && (r->operand[0].kind == OPK_W || r->operand[0].kind == OPK_M);
 
     return (in->zeroing && (!in->mask || store || (r->evex & EVEX_NZ)))
         || (in->mask && !r->mask)
@@ -204,11 +209,15 @@ bool decode_vex_is_undefined(const X86Insn *in, unsigned bits)
     if (has_kind(r, "k") && (in->reg > 7 || in->evex_r)) {
         return true;
     }
+    if (has_kind(r, "G") && in->evex_r) {
+        return true;                    /* there are 16 general registers */
+    }
     if (has_kind(r, "h") && (bits == 64 ? in->vvvv : in->vvvv & 7) > 7) {
         return true;
     }
     if (r->vsib && ((in->modrm & 7) != 4 || in->addrsize == 16)) {
         return true;
     }
-    return ((r->evex & EVEX_DISTINCT) && operands_clash(in)) || (in->enc == X86_EVEX && evex_is_undefined(in));
+    return ((r->evex & EVEX_DISTINCT) && operands_clash(in, bits))
+        || (in->enc == X86_EVEX && evex_is_undefined(in));
 }

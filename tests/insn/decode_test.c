@@ -181,6 +181,42 @@ static void test_vex_refusals(void)
     g_assert_cmpint(in.vvvv, ==, 1);
 }
 
+static void test_evex_refusals(void)
+{
+    X86Insn in;
+
+    g_assert_cmpint(DECODE(&in, 64, 0x62, 0x81, 0x44, 0x40, 0x58, 0xc1), ==, 6);    /* vaddps zmm16, zmm23, zmm25 */
+    g_assert_cmpint(in.reg, ==, 16);
+    g_assert_cmpint(in.vvvv, ==, 23);
+    g_assert_cmpint(in.rm, ==, 25);
+    g_assert_cmpint(DECODE(&in, 64, 0x62, 0xf1, 0x7c, 0x58, 0x58, 0x49, 0x02), ==, 7);  /* dword [rcx + 8]{1to16} */
+    g_assert_cmpint(in.disp, ==, 8);
+    g_assert_cmpint(DECODE(&in, 64, 0x62, 0xf1, 0x7c, 0x48, 0x58, 0x49, 0x02), ==, 7);
+    g_assert_cmpint(in.disp, ==, 128);
+    g_assert_cmpint(DECODE(&in, 64, 0x62, 0xf1, 0x7c, 0x68, 0x58, 0xc1), ==, X86_DECODE_UD);    /* L'L = 3 */
+    g_assert_cmpint(DECODE(&in, 64, 0x62, 0xf1, 0x7c, 0x78, 0x58, 0xc1), ==, 6);                /* {rz-sae} */
+    g_assert_cmpint(in.rounding, ==, 3);
+    g_assert_cmpint(in.vl, ==, 2);
+    g_assert_cmpint(DECODE(&in, 64, 0x62, 0xf1, 0x7c, 0x58, 0x54, 0xc1), ==, X86_DECODE_UD);    /* vandps rounds not */
+    g_assert_cmpint(DECODE(&in, 64, 0x62, 0xf1, 0xfc, 0x48, 0x58, 0xc1), ==, X86_DECODE_UD);    /* W = 1 */
+    g_assert_cmpint(DECODE(&in, 64, 0x62, 0xf1, 0x7c, 0xc8, 0x58, 0xc1), ==, X86_DECODE_UD);    /* {z} without mask */
+    g_assert_cmpint(DECODE(&in, 64, 0x62, 0xf1, 0x7c, 0xc9, 0x11, 0x01), ==, X86_DECODE_UD);    /* a store with {z} */
+    /* vpsrlw zmm0{k5}{z}, [rcx], 1: memory comes first in the encoding, but is no destination */
+    g_assert_cmpint(DECODE(&in, 64, 0x62, 0xf1, 0x7d, 0xcd, 0x71, 0x11, 0x01), ==, 7);
+    g_assert_cmpint(DECODE(&in, 64, 0x62, 0xf1, 0x7e, 0x08, 0x78, 0xc1), ==, 6);                /* vcvttss2usi */
+    g_assert_cmpint(DECODE(&in, 64, 0x62, 0xe1, 0x7e, 0x08, 0x78, 0xc1), ==, X86_DECODE_UD);    /* register 16 */
+    /* vpmovm2d zmm0, k1: B and X are no part of the number of an opmask */
+    g_assert_cmpint(DECODE(&in, 64, 0x62, 0xd2, 0x7e, 0x48, 0x38, 0xc1), ==, 6);
+    g_assert_cmpint(in.rm, ==, 1);
+    /* vpgatherdd zmm0{k1}, [rax + zmm2]; without an opmask; onto its index */
+    g_assert_cmpint(DECODE(&in, 64, 0x62, 0xf2, 0x7d, 0x49, 0x90, 0x04, 0x10), ==, 7);
+    g_assert_cmpint(DECODE(&in, 64, 0x62, 0xf2, 0x7d, 0x48, 0x90, 0x04, 0x10), ==, X86_DECODE_UD);
+    g_assert_cmpint(DECODE(&in, 64, 0x62, 0xf2, 0x7d, 0x49, 0x90, 0x14, 0x10), ==, X86_DECODE_UD);
+    /* vfmulcph zmm6, zmm6, [ebx]: in 32-bit code vvvv 14 is register 6, and clashes */
+    g_assert_cmpint(DECODE(&in, 64, 0x62, 0xf6, 0x0e, 0x48, 0xd6, 0x33), ==, 6);
+    g_assert_cmpint(DECODE(&in, 32, 0x62, 0xf6, 0x0e, 0x48, 0xd6, 0x33), ==, X86_DECODE_UD);
+}
+
 static void test_prefix_choices(void)
 {
     X86Insn in;
@@ -270,6 +306,7 @@ int main(int argc, char **argv)
     g_test_add_func("/insn/decode/immediates", test_immediates);
     g_test_add_func("/insn/decode/refusals", test_refusals);
     g_test_add_func("/insn/decode/vex-refusals", test_vex_refusals);
+    g_test_add_func("/insn/decode/evex-refusals", test_evex_refusals);
     g_test_add_func("/insn/decode/prefix-choices", test_prefix_choices);
     g_test_add_func("/insn/decode/random-bytes", test_random_bytes);
     g_test_add_func("/insn/disas", test_disassembles);

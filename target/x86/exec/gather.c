@@ -178,6 +178,32 @@ void exec_vgatherdpd(X86Cpu *c, const X86Insn *in) { gather(c, in); }
 void exec_vgatherqps(X86Cpu *c, const X86Insn *in) { gather(c, in); }
 void exec_vgatherqpd(X86Cpu *c, const X86Insn *in) { gather(c, in); }
 
+static void scatter(X86Cpu *c, const X86Insn *in)
+{
+    vex_check_state(c, in);
+    Indexed x = indexed(c, in);
+    uint64_t *mask = &c->fpu.k[in->mask];
+
+    for (unsigned i = 0; i < x.n; i++) {
+        if (*mask >> i & 1) {
+            uint64_t v = 0;
+            memcpy(&v, (const uint8_t *)c->fpu.v[in->reg].q + i * x.size, x.size);
+            store_element(c, in, indexed_linear(c, in, &x, i, true), v, x.size);
+            *mask &= ~(1ull << i);
+        }
+    }
+    *mask = 0;
+}
+
+void exec_vpscatterdd(X86Cpu *c, const X86Insn *in) { scatter(c, in); }
+void exec_vpscatterdq(X86Cpu *c, const X86Insn *in) { scatter(c, in); }
+void exec_vpscatterqd(X86Cpu *c, const X86Insn *in) { scatter(c, in); }
+void exec_vpscatterqq(X86Cpu *c, const X86Insn *in) { scatter(c, in); }
+void exec_vscatterdps(X86Cpu *c, const X86Insn *in) { scatter(c, in); }
+void exec_vscatterdpd(X86Cpu *c, const X86Insn *in) { scatter(c, in); }
+void exec_vscatterqps(X86Cpu *c, const X86Insn *in) { scatter(c, in); }
+void exec_vscatterqpd(X86Cpu *c, const X86Insn *in) { scatter(c, in); }
+
 /* ---- memory operands under an opmask ---- */
 
 /* How the operand is cut: elements in memory, their size, and which of them are needed. */
@@ -204,6 +230,9 @@ static Cut cut(const X86Insn *in, unsigned mem_size, uint64_t mask)
         if ((kind == OPK_W || kind == OPK_M) && bytes != OPS_x && bytes != OPS_h && bytes != OPS_f && bytes != OPS_e) {
             whole = true;               /* a count, an inserted lane, or what is broadcast */
         }
+    }
+    if (r->evex & EVEX_WHOLE) {
+        return (Cut){ 1, mem_size, 1 };     /* classes E4NF, E5NF, E6NF: read whatever the mask is */
     }
     if (in->evex_b || whole) {
         return (Cut){ 1, mem_size, (mask & all) != 0 };

@@ -62,7 +62,7 @@ static void emit_instruction(Emit *e, const X86Insn *in, const HostForm *form)
     Prefix p = {
         .reg = reg, .rm = rm, .map = r->map, .pp = in->pp, .vl = rounds ? in->rounding : in->vl,
         .vvvv = form->vex & (VEX_H | VEX_PUT_H) ? SLOT_H : 0,                   /* RAX, or none */
-        .w = r->rex & X86_REX_W1 ? 1 : r->rex & X86_REX_W0 ? 0 : in->opsize == 64,
+        .w = r->mode == 1 ? 0 : r->rex & X86_REX_W1 ? 1 : r->rex & X86_REX_W0 ? 0 : in->opsize == 64,
         .mask = form->vex & VEX_MASK ? SLOT_MASK : 0, .zeroing = in->zeroing, .b = in->evex_b,
         .evex = in->enc == X86_EVEX,
     };

@@ -117,10 +117,13 @@ static bool has_tiny_result(const X86Insn *in, const void *result, unsigned byte
     if (!(words & (IN_TINY16 | IN_TINY32 | IN_TINY64))) {
         return false;
     }
-    for (unsigned i = 0; i < (is_scalar(in) ? 1 : bytes / size); i++) {
+    /* Complex numbers have two floats under a bit of the mask. */
+    unsigned lane = MAX(in->row->mask, size), n = (is_scalar(in) ? lane : bytes) / size;
+
+    for (unsigned i = 0; i < n; i++) {
         uint64_t v = 0;
         memcpy(&v, (const uint8_t *)result + i * size, size);
-        if ((active >> i & 1) && !(v & exponent) && (v & mantissa)) {
+        if ((active >> i * size / lane & 1) && !(v & exponent) && (v & mantissa)) {
             return true;
         }
     }

@@ -5,8 +5,6 @@
  * Follows the Intel SDM, volume 2, 2.4 to 2.8 (exception classes) and volume 1, chapters 14 and 15.
  * Gathers and masked moves, whose elements fault one by one, are gather.c's; so is the memory operand
  * of an EVEX row under an opmask.
- *
- * Not modelled: classes E4NF and E6NF, whose masked elements may fault too; here they do not.
  */
 #include "gather.h"
 #include "form.h"
@@ -58,7 +56,7 @@ static void fill_frame(X86Cpu *c, const X86Insn *in, HostFrame *f, const HostFor
     f->h = &c->fpu.v[in->vvvv];
     f->l = &c->fpu.v[in->imm >> 4 & (x86_code_bits(c) == 64 ? 15 : 7)];
     f->b = c->regs[in->vvvv & 15];
-    f->k = c->fpu.k[in->reg & 7];
+    f->k = form->vex & VEX_PUT_K ? 0 : c->fpu.k[in->reg & 7];   /* short results clear the rest */
     f->n = c->fpu.k[in->rm & 7];
     f->mask = opmask(c, in);
     if (form->use & USE_IMPLICIT) {
