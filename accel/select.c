@@ -8,22 +8,19 @@
 #include "util/error.h"
 #include "util/suggest.h"
 
-const AccelOps *const accel_list[] = { &accel_kvm, &accel_dbt, &accel_interp, NULL };
-
 static const AccelOps *find(const char *name, GError **errp)
 {
-    const char *names[G_N_ELEMENTS(accel_list)];
-    unsigned n = 0;
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
 
     for (const AccelOps *const *a = accel_list; *a; a++) {
         if (!strcmp((*a)->name, name)) {
             return *a;
         }
-        names[n++] = (*a)->name;
+        g_ptr_array_add(names, (char *)(*a)->name);
     }
-    names[n] = NULL;
-    g_autofree char *all = g_strjoinv(", ", (char **)names);
-    g_autofree char *tail = suggest_tail(name, names);
+    g_ptr_array_add(names, NULL);
+    g_autofree char *all = g_strjoinv(", ", (char **)names->pdata);
+    g_autofree char *tail = suggest_tail(name, (const char *const *)names->pdata);
     error_set(errp, "there is no accelerator '%s'%s; there are: %s", name, tail, all);
     return NULL;
 }
@@ -74,7 +71,9 @@ bool accel_parse(const char *text, GPtrArray *chain, GError **errp)
 void accel_default_chain(GPtrArray *chain)
 {
     for (const AccelOps *const *a = accel_list; *a; a++) {
-        g_ptr_array_add(chain, g_strdup((*a)->name));
+        if (!(*a)->only_by_name) {
+            g_ptr_array_add(chain, g_strdup((*a)->name));
+        }
     }
 }
 

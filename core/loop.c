@@ -12,6 +12,7 @@ struct Loop {
     Clock *clock;
     GMutex mutex;
     GThread *_Atomic owner;     /* of the mutex; for loop_locked() */
+    unsigned again;             /* how often the owner has locked it since */
     GMutex gate;                /* the loop holds it while it waits for the mutex */
     _Atomic bool gate_shut;
     GArray *fds;                /* GPollFD, reused between polls */
@@ -75,6 +76,10 @@ static void take_mutex(Loop *l)
 
 void loop_lock(Loop *l)
 {
+    if (loop_locked(l)) {
+        l->again++;
+        return;
+    }
     if (l->gate_shut) {
         g_mutex_lock(&l->gate);
         g_mutex_unlock(&l->gate);
@@ -96,6 +101,10 @@ static void lock_before_others(Loop *l)
 
 void loop_unlock(Loop *l)
 {
+    if (l->again) {
+        l->again--;
+        return;
+    }
     l->owner = NULL;
     handoff_give(&l->mutex);
     g_mutex_unlock(&l->mutex);

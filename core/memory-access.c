@@ -109,6 +109,9 @@ uint64_t section_load(AddressSpace *as, const MemSection *s, hwaddr addr, unsign
     }
     bool locked = lock_for_device(as);
     v = io_read(s->region, s->off + (addr - s->at), size);
+    if (as->tap) {
+        as->tap->loaded(as->tap, as, addr, size, v);
+    }
     if (locked) {
         loop_unlock(as->loop);
     }
@@ -126,6 +129,9 @@ void section_store(AddressSpace *as, const MemSection *s, hwaddr addr, uint64_t 
         return;
     }
     bool locked = lock_for_device(as);
+    if (as->tap) {
+        as->tap->stored(as->tap, as, addr, size, val & mask64(8 * size));
+    }
     io_write(s->region, s->off + (addr - s->at), val, size);
     if (locked) {
         loop_unlock(as->loop);
@@ -208,6 +214,9 @@ static MemResult write_bytes(AddressSpace *as, hwaddr addr, const void *buf, siz
         } else {
             memcpy(s.host + (addr - s.at), from, n);
             drop_code_flag(as, &s, addr, n);
+            if (as->tap) {
+                as->tap->written(as->tap, as, addr, from, n);
+            }
         }
         addr += n;
         from += n;

@@ -24,6 +24,7 @@ struct AddressSpace {
     bool dirty;
     MemView *retired;
     MemListener *listeners;
+    AsTap *tap;
     AsReader *readers;
 };
 

@@ -349,6 +349,11 @@ void memory_commit(AddressSpace *as)
     free_retired(as, seen);
 }
 
+void as_set_tap(AddressSpace *as, AsTap *t)
+{
+    as->tap = t;
+}
+
 void as_listen(AddressSpace *as, MemListener *l)
 {
     l->next = as->listeners;

@@ -22,6 +22,9 @@ void values_log(GString *out);
 /* "-device NAME,help"; false: no such device */
 bool help_device(const char *name, GString *out);
 
+/* replay-check.c: `tinamou replay-check FILE ...`: an exit status; -1: errp says why */
+int replay_check(int argc, const char *const *argv, GError **errp);
+
 extern const char *const vga_kinds[];
 
 /* image.c: what a file given alone is, by its contents and size */

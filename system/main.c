@@ -3,6 +3,7 @@
  */
 #include "doctor.h"
 #include "machine.h"
+#include "internal.h"
 #include "system/options.h"
 #include "util/log.h"
 
@@ -66,6 +67,10 @@ int main(int argc, char **argv)
         bool fine = doctor(out);
         fputs(out->str, stdout);
         return fine ? 0 : 1;
+    }
+    if (argc > 1 && !strcmp(argv[1], "replay-check")) {
+        status = replay_check(argc - 2, (const char *const *)argv + 2, &err);
+        return status < 0 ? fail(err) : status;
     }
     switch (options_parse(c, argc, (const char *const *)argv, out, &err)) {
     case OPTIONS_PRINTED:

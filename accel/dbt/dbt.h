@@ -10,7 +10,7 @@
 #ifndef ACCEL_DBT_DBT_H
 #define ACCEL_DBT_DBT_H
 
-#include "../engine/engine.h"
+#include "accel/engine.h"
 
 /* Why translated code comes back.  The registers are in X86Cpu by then, RIP too. */
 typedef enum DbtExit {

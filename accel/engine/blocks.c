@@ -9,7 +9,7 @@
  * stores to flagged pages come here.  A block that is hit gets x86_exec_stop in place of all its
  * handlers, so that a running one ends after the instruction that stored.
  */
-#include "engine.h"
+#include "accel/engine.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -2,7 +2,7 @@
  * accel/engine/loop.c - what comes between two blocks: requests, budgets, breakpoints, single steps,
  * exceptions; and following the memory map.
  */
-#include "engine.h"
+#include "accel/engine.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -100,6 +100,7 @@ static void account_fault(EngineVcpu *v, X86Cpu *c)
         v->left += again;
     } else if (v->left) {
         v->left--;
+        c->insn_count++;
     }
 }
 
@@ -132,6 +133,9 @@ static RunExit run_blocks(EngineVcpu *v, X86Cpu *c)
             bool shutdown;
             if (requests & VCPU_STOP) {
                 return RUN_REQUEST;
+            }
+            if ((requests & VCPU_WORK) && (vcpu->return_at & RETURN_AT_WORK)) {
+                return RUN_BUDGET;
             }
             if (x86_interrupt_due(c) && x86_serve_requests(c, &shutdown)) {
                 if (shutdown) {
@@ -171,9 +175,12 @@ static RunExit run_blocks(EngineVcpu *v, X86Cpu *c)
         }
         /* A while only, so that logging and the like are noticed */
         v->until = v->left > UNDISTURBED ? v->left - UNDISTURBED : BLOCK_INSNS;
-        v->engine->code->run(v, c, b, key & (KEY_PLAIN | KEY_SINGLE));
+        v->engine->code->run(v, c, b, (key & (KEY_PLAIN | KEY_SINGLE)) || (vcpu->return_at & RETURN_AT_BLOCK));
         if (alone) {
             x86_insn_done(c, first, tf);
+        }
+        if (vcpu->return_at & RETURN_AT_BLOCK) {
+            v->left = 0;
         }
     }
 }
@@ -188,12 +195,16 @@ RunExit engine_run(Accel *a, Vcpu *vcpu, uint64_t max_insns, GError **errp)
     c->debug.stop = false;
     c->unwind = &v->unwind;
     if (setjmp(v->unwind)) {
+        bool again = c->cur && c->debug.alone;          /* given up half-way, for a watchpoint */
         if (!v->engine->code->unwound || !v->engine->code->unwound(v, c)) {
             account_fault(v, c);
         }
         if (!x86_deliver(c)) {
             c->unwind = NULL;
             return RUN_SHUTDOWN;
+        }
+        if ((vcpu->return_at & RETURN_AT_BLOCK) && !again) {
+            v->left = 0;
         }
     }
     RunExit why = run_blocks(v, c);

@@ -4,7 +4,7 @@
  * It is the definition of what an instruction does; other accelerators are measured by it.  Each
  * handler goes on with the next by itself (target/x86/exec.h), so that this loop turns once a block.
  */
-#include "../engine/engine.h"
+#include "accel/engine.h"
 
 static void run(EngineVcpu *v, X86Cpu *c, Block *b, bool alone)
 {

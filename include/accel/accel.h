@@ -41,6 +41,7 @@ struct Accel {                      /* the accelerator's own struct embeds this 
 
 struct AccelOps {
     const char *name, *summary;
+    bool only_by_name;              /* never in the default chain */
     bool lazy_state;                /* pull/push needed around register access (KVM) */
     const KeySpec *options;         /* what "-accel name,key=value" takes; NULL: nothing */
     /* Judges quality, not presence, in a few ms; NULL: always good. */
@@ -72,7 +73,7 @@ struct AccelOps {
 };
 
 extern const AccelOps *const accel_list[];      /* NULL at its end; the order is the default chain */
-extern const AccelOps accel_kvm, accel_dbt, accel_interp;
+extern const AccelOps accel_kvm, accel_dbt, accel_interp, accel_check;
 
 /* Adds to `chain` the elements of "interp", "a:b" (a fallback chain) or "name,key=value": char *, to
  * be freed; names, keys and values checked. */

@@ -2,7 +2,8 @@
  * core/loop.h - the one thread that runs device models and back ends, and the machine lock.
  *
  * The loop holds the machine lock whenever it calls anyone, and drops it only to poll.  A vCPU
- * thread takes the lock to leave guest code for a device.  The lock is not recursive.
+ * thread takes the lock to leave guest code for a device.  Who holds the lock may
+ * take it again.
  * loop_post(), loop_lock() and loop_wake() are for any thread; the rest needs the lock.
  */
 #ifndef CORE_LOOP_H

@@ -128,6 +128,15 @@ void as_listen(AddressSpace *as, MemListener *l);
 void as_unlisten(AddressSpace *as, MemListener *l);
 void as_code_changed(AddressSpace *as, hwaddr at, hwaddr len);  /* tell all listeners */
 
+/* Who wants to know what goes through an address space beside RAM accesses of processors: the
+ * cross-check.  With the machine lock held; after the device has answered, before it is told. */
+typedef struct AsTap {
+    void (*loaded)(struct AsTap *t, AddressSpace *as, hwaddr addr, unsigned size, uint64_t val);
+    void (*stored)(struct AsTap *t, AddressSpace *as, hwaddr addr, unsigned size, uint64_t val);
+    void (*written)(struct AsTap *t, AddressSpace *as, hwaddr addr, const void *buf, size_t len);  /* as_write() */
+} AsTap;
+void as_set_tap(AddressSpace *as, AsTap *t);            /* NULL: nobody */
+
 typedef struct AsReader {               /* one per lock-free reader thread and space */
     AddressSpace *as;
     _Atomic uint64_t seen;

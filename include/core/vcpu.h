@@ -29,6 +29,9 @@ typedef enum VcpuRequest {
     VCPU_STOP = 1 << 6,         /* leave the run loop: pause, reset, quit */
 } VcpuRequest;
 
+enum { RETURN_AT_BLOCK = 1 << 0,        /* behind one block */
+       RETURN_AT_WORK = 1 << 1 };       /* VCPU_WORK: whoever called serves it */
+
 /* What a processor asks of its local interrupt controller; called with the machine lock held. */
 typedef struct IntCtl {
     int (*acknowledge)(void *opaque);                   /* vector, or -1: nothing after all */
@@ -54,6 +57,7 @@ struct Vcpu {
     bool halted;                /* HLT: runs on at an interrupt; or waits for SIPI */
     bool hold_interrupts;       /* a debugger's single step: interrupts, NMI and SMI wait */
     uint32_t tsc_khz;           /* of its time-stamp counter; VCPU_TSC_KHZ unless someone chose otherwise */
+    uint8_t return_at;          /* RETURN_AT_*: the cross-check wants run() to return sooner */
     uint64_t tsc_offset;        /* added to vcpu_tsc() */
     hwaddr a20_mask;            /* ANDed to every physical address */
     uint8_t sipi_vector;

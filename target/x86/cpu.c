@@ -50,6 +50,31 @@ void x86_cpu_free(X86Cpu *c)
     }
 }
 
+enum { STATE_FIRST = offsetof(X86Cpu, regs), STATE_SIZE = offsetof(X86Cpu, debug) - STATE_FIRST };
+
+bool x86_same_state(const X86Cpu *a, const X86Cpu *b)
+{
+    return !memcmp((const uint8_t *)a + STATE_FIRST, (const uint8_t *)b + STATE_FIRST, STATE_SIZE)
+        && a->vcpu.halted == b->vcpu.halted && a->vcpu.tsc_offset == b->vcpu.tsc_offset;
+}
+
+void x86_copy_state(X86Cpu *to, const X86Cpu *from)
+{
+    memcpy((uint8_t *)to + STATE_FIRST, (const uint8_t *)from + STATE_FIRST, STATE_SIZE);
+    to->vcpu.halted = from->vcpu.halted;
+    to->vcpu.tsc_offset = from->vcpu.tsc_offset;
+    to->vcpu.tsc_khz = from->vcpu.tsc_khz;
+    to->vcpu.a20_mask = from->vcpu.a20_mask;
+    if (to->mmu) {                                      /* a processor, and no mere copy of its state */
+        for (unsigned i = 0; i < X86_SEGS; i++) {
+            x86_seg_changed(to, i);
+        }
+        x86_mode_changed(to);
+        x86_debug_changed(to);
+        x86_tlb_flush(to, true);
+    }
+}
+
 uint32_t x86_rflags(const X86Cpu *c)
 {
     return c->rflags | cc_to_flags(c->cc) | FL_1;

@@ -105,7 +105,7 @@ unsigned x86_watch_page(const X86Cpu *c, uint64_t page)
 /* Executed alone the instruction may go on, and what it hits is noted; so is what hits between two. */
 static bool noting(X86Cpu *c)
 {
-    if (c->debug.alone || !c->cur || c->exc.delivering >= 0) {
+    if (c->debug.alone || !c->cur || c->exc.switched || c->exc.delivering >= 0) {
         return true;
     }
     c->debug.alone = true;

@@ -27,7 +27,7 @@ static void rewind_rip(X86Cpu *c)
 {
     static const uint64_t masks[] = { 0xffff, 0xffffffff, ~0ull, ~0ull };
 
-    if (c->cur) {
+    if (c->cur && !c->exc.switched) {
         c->regs[X86_RIP] = (c->regs[X86_RIP] - c->cur->len) & masks[c->mode & MODE_CODE];
     }
 }
@@ -35,6 +35,7 @@ static void rewind_rip(X86Cpu *c)
 static G_NORETURN void raise_fault(X86Cpu *c, unsigned vector, bool has_error, uint32_t error)
 {
     rewind_rip(c);
+    c->exc.switched = false;
     c->debug.pending = 0;               /* what the instruction had hit is hit again */
     c->debug.alone = c->debug.stop = false;
     c->exc.vector = vector;

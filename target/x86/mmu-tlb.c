@@ -81,6 +81,9 @@ void mmu_fill_ram(X86Cpu *c, uint64_t linear, const PageWalk *w, TlbKind kind, u
     e->write = writable && w->can_write && !watched ? e->read : x86_tlb_none(slot);
     e->addend = (uintptr_t)host - linear;
     e->page = page_bits(c, w);
+    if (c->observer && e->write != X86_TLB_NONE) {
+        g_ptr_array_add(c->mmu->granted, e);
+    }
     note_large(c->mmu, linear, w->shift);
     if (!w->global && now->local[kind].n < X86_TLB_SIZE) {
         now->local[kind].slot[now->local[kind].n++] = slot;
@@ -434,12 +437,39 @@ void x86_write_pkru(X86Cpu *c, uint32_t value)
     }
 }
 
+/* ---- somebody who watches ---- */
+
+void mmu_touched(X86Cpu *c, hwaddr gpa, const MemSection *s, bool write)
+{
+    if (c->observer) {
+        c->observer->touched(c->observer, c, gpa & X86_PAGE_MASK, s, write);
+    }
+}
+
+void x86_observe(X86Cpu *c, X86Observer *o)
+{
+    c->observer = o;
+    x86_forget_touched(c, true);
+}
+
+void x86_forget_touched(X86Cpu *c, bool reads_too)
+{
+    for (guint i = 0; i < c->mmu->granted->len; i++) {
+        ((X86TlbEntry *)g_ptr_array_index(c->mmu->granted, i))->write = X86_TLB_NONE;
+    }
+    g_ptr_array_set_size(c->mmu->granted, 0);
+    if (reads_too) {
+        x86_tlb_flush(c, true);
+    }
+}
+
 /* ---- life ---- */
 
 void x86_mmu_new(X86Cpu *c)
 {
     X86Mmu *m = c->mmu = g_new0(X86Mmu, 1);
 
+    m->granted = g_ptr_array_new();
     for (unsigned i = 0; i < X86_TLB_SIZE; i++) {
         drop(&m->checked[i], i);
     }
@@ -457,6 +487,9 @@ void x86_mmu_free(X86Cpu *c)
 {
     for (unsigned i = 0; c->mmu && i < TLB_CONTEXTS; i++) {
         g_free(c->mmu->context[i]);
+    }
+    if (c->mmu) {
+        g_ptr_array_free(c->mmu->granted, true);
     }
     g_clear_pointer(&c->mmu, g_free);
 }

@@ -37,6 +37,7 @@ static inline void *table_entry(X86Cpu *c, hwaddr gpa)
     if (!s->host || s->len - (gpa - s->at) < 8) {
         return NULL;
     }
+    mmu_touched(c, gpa, s, false);
     return s->host + (gpa - s->at);
 }
 
@@ -59,6 +60,7 @@ static bool change_flags(X86Cpu *c, hwaddr gpa, unsigned size, uint64_t old, uin
     if (!p || c->mmu->tables.readonly) {
         return true;
     }
+    mmu_touched(c, gpa, &c->mmu->tables, true);
     if (size == 4) {
         uint32_t was = (uint32_t)old;
         if (!__atomic_compare_exchange_n((uint32_t *)p, &was, (uint32_t)(old | flags), false,

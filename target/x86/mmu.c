@@ -83,10 +83,13 @@ static Target find_target(X86Cpu *c, uint64_t linear, Access access, TlbKind kin
     }
     bool whole = covers_page(&t.section, w.gpa & X86_PAGE_MASK);
     if (t.section.host) {
+        /* An observer is told of the first write, too */
+        bool writable = !t.section.readonly && (!c->observer || access == ACCESS_WRITE);
+        mmu_touched(c, w.gpa, &t.section, writable && access == ACCESS_WRITE);
         t.code = has_code(&t.section, w.gpa);
         if (whole) {
             t.host = t.section.host + (w.gpa - t.section.at);
-            mmu_fill_ram(c, linear, &w, kind, t.host, !t.section.readonly && !t.code);
+            mmu_fill_ram(c, linear, &w, kind, t.host, writable && !t.code);
         }
         if (t.section.readonly && access == ACCESS_WRITE) {
             t.host = NULL;                              /* section_store() drops the write */
@@ -349,6 +352,9 @@ const uint8_t *x86_fetch_page(X86Cpu *c, uint64_t linear, hwaddr *gpa, MemSectio
         }
         hwaddr at = w.gpa & X86_PAGE_MASK;
         bool ram = as_find(c->vcpu.mem, at, &found) && found.host && covers_page(&found, at);
+        if (ram) {
+            mmu_touched(c, at, &found, false);
+        }
         mmu_fill_code(c, e, linear, &w, ram ? found.host + (at - found.at) : NULL);
     }
     *gpa = e->page & X86_PAGE_MASK;

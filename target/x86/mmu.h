@@ -72,6 +72,7 @@ struct X86Mmu {
     uint64_t large[LARGE_BITS / 64];            /* pages above 4 KiB (hashed) since a full flush */
     MemSection tables;                          /* where page tables were read last */
     void (*stored)(X86Cpu *c, hwaddr gpa, unsigned len);
+    GPtrArray *granted;                         /* entries with write permission, for an observer */
     uint64_t misses, flushes;
 };
 
@@ -86,6 +87,9 @@ static inline bool mmu_valid(const X86Mmu *m, uint64_t generation)
 {
     return generation == m->now->generation || generation == m->generation;
 }
+
+/* Tell the observer, if there is one. */
+void mmu_touched(X86Cpu *c, hwaddr gpa, const MemSection *s, bool write);
 
 /* ---- mmu.c ---- */
 static inline TlbKind mmu_privilege(const X86Cpu *c)

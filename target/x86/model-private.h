@@ -8,7 +8,7 @@
 #include "target/x86/model.h"
 
 struct X86Model {
-    char *name;
+    char *name, *spec;                  /* spec: with the features added and taken away */
     uint8_t family, model, stepping, phys_bits;         /* phys_bits: of a physical address, MAXPHYADDR */
     uint32_t tsc_khz;
     uint32_t level, xlevel;             /* highest basic and extended leaf */

@@ -353,6 +353,7 @@ X86Model *x86_model_new(const char *spec, GError **errp)
     }
     X86Model *m = g_new0(X86Model, 1);
     m->name = g_strdup(row->name);
+    m->spec = g_strdup(spec && *spec ? spec : "max");
     m->family = row->family;
     m->model = row->model;
     m->stepping = row->stepping;
@@ -380,6 +381,7 @@ void x86_model_free(X86Model *m)
 {
     if (m) {
         g_free(m->name);
+        g_free(m->spec);
         g_free(m);
     }
 }
@@ -387,6 +389,11 @@ void x86_model_free(X86Model *m)
 const char *x86_model_name(const X86Model *m)
 {
     return m->name;
+}
+
+const char *x86_model_spec(const X86Model *m)
+{
+    return m->spec;
 }
 
 bool x86_feature(const X86Cpu *c, X86Feature feature)

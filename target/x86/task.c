@@ -186,8 +186,7 @@ void task_switch(X86Cpu *c, uint16_t selector, const X86Desc *d, TaskSwitch how,
 
     /* The commit point: what fails below fails in the new task, at its first instruction, so that RIP
      * must not be taken back. */
-    const X86Insn *cur = c->cur;
-    c->cur = NULL;
+    c->exc.switched = true;
     c->tr = (X86Segment){ .selector = selector, .base = d->base, .limit = d->limit, .ar = d->ar | 2 };
     c->cr0 |= CR0_TS;
     c->dr[7] &= ~(uint64_t)DR7_LOCAL;                           /* 17.2.4 */
@@ -212,7 +211,7 @@ void task_switch(X86Cpu *c, uint16_t selector, const X86Desc *d, TaskSwitch how,
     if (t.ip > c->seg[X86_CS].limit) {
         x86_raise_error(c, EXC_GP, 0);
     }
-    c->cur = cur;
+    c->exc.switched = false;
     if (t.trap) {
         x86_trap_pending(c, DR6_BT);                            /* 17.3.1.5 */
     }

@@ -161,6 +161,7 @@ typedef struct X86Cpu {
         bool has_error, software, soft_int /* INT n, INT3, INTO, INT1 */, ext;
         uint64_t cr2;
         uint32_t dr6;                   /* of a #DB */
+        bool switched;                  /* a task switch is past its commit point: RIP is the new task's */
         int delivering;                 /* vector being delivered when another fault came; -1 */
     } exc;
     X86Debug debug;
@@ -170,6 +171,7 @@ typedef struct X86Cpu {
     X86Mmu *mmu;                        /* TLB: belongs to target/x86/mmu.c, as the next two do */
     struct X86TlbEntry *tlb;            /* its table for the privilege of now: x86_mmu_sync() */
     uint64_t fetch_gen;                 /* another value: code may lie elsewhere now; the same again: as then */
+    struct X86Observer *observer;       /* see exec.h; NULL */
     struct X86HostRun *hostrun;         /* stubs of target/x86/exec/hostrun.c */
     const X86Model *model;              /* -cpu: what CPUID says; target/x86/cpuid.c */
     uint64_t phys_mask;                 /* all ones in a physical address's bits: MAXPHYADDR of the model */
@@ -197,6 +199,11 @@ void x86_sipi(X86Cpu *c, uint8_t vector);
 /* The stubs that run vector and x87 instructions (target/x86/exec/hostrun.c): made with the processor. */
 bool x86_hostrun_new(X86Cpu *c, GError **errp);
 void x86_hostrun_free(X86Cpu *c);
+
+/* All that the architecture knows of `from`; both of one model. */
+void x86_copy_state(X86Cpu *to, const X86Cpu *from);
+/* The same to the bit, padding and what is left of earlier exceptions included? */
+bool x86_same_state(const X86Cpu *a, const X86Cpu *b);
 
 /* ---- views ---- */
 uint32_t x86_rflags(const X86Cpu *c);

@@ -77,6 +77,17 @@ void x86_mmu_stats(const X86Cpu *c, uint64_t *misses, uint64_t *flushes);
 /* Code bytes at a linear address for the decoder: the host pointer and gpa of its page. */
 const uint8_t *x86_fetch_page(X86Cpu *c, uint64_t linear, hwaddr *gpa, MemSection *s);  /* raises; NULL: not RAM */
 
+/* ---- somebody who watches: the cross-check ---- */
+typedef struct X86Observer {
+    /* A page of RAM or ROM is about to be read, fetched or walked through, or written, for the first
+     * time since the last x86_forget_touched(); pages come again. */
+    void (*touched)(struct X86Observer *o, X86Cpu *c, hwaddr page, const MemSection *s, bool write);
+    /* RDRAND and RDSEED: false: no number. */
+    bool (*random)(struct X86Observer *o, uint64_t *value);
+} X86Observer;
+void x86_observe(X86Cpu *c, X86Observer *o);            /* NULL: nobody */
+void x86_forget_touched(X86Cpu *c, bool reads_too);
+
 /* ---- run-time binding ---- */
 typedef void X86ExecFn(X86Cpu *c, const X86Insn *in);
 /* The handler for exactly this form (mode, sizes, memory or register); never NULL: #UD when the

@@ -32,6 +32,7 @@ typedef struct X86CpuGiver {    /* an accelerator, and which features it can run
 } X86CpuGiver;
 void x86_cpu_help(GString *out, const X86CpuGiver *givers, unsigned n);
 const char *x86_model_name(const X86Model *m);
+const char *x86_model_spec(const X86Model *m);          /* what x86_model_new() made it of */
 
 bool x86_feature(const X86Cpu *c, X86Feature feature);
 bool x86_has(const X86Cpu *c, unsigned cpuf);           /* CPUF_* of target/x86/insn/; 0 is always there */

@@ -25,7 +25,7 @@ void exec_clwb(X86Cpu *c, const X86Insn *in) { exec_clflush(c, in); }
 static void put_random(X86Cpu *c, const X86Insn *in)
 {
     uint64_t v = 0;
-    bool ok = getrandom(&v, sizeof(v), GRND_NONBLOCK) == sizeof(v);
+    bool ok = c->observer ? c->observer->random(c->observer, &v) : getrandom(&v, sizeof(v), GRND_NONBLOCK) == sizeof(v);
 
     v = ok ? v & ~0ull >> (64 - in->opsize) : 0;
     c->regs[in->rm] = in->opsize == 16 ? (c->regs[in->rm] & ~0xffffull) | v : v;

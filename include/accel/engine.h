@@ -1,5 +1,5 @@
 /*
- * accel/engine/engine.h - what the accelerators of our own share: decoded blocks, and the loop that
+ * accel/engine.h - what the accelerators of our own share: decoded blocks, and the loop that
  * takes what comes between them.
  *
  * An accelerator (accel/interp, accel/dbt) brings EngineOps, which run one block after another, and

@@ -1,0 +1,668 @@
+/*
+ * accel/check/check.c - -accel check,a=A,b=B: one guest under two accelerators, compared as it runs.
+ *
+ * A runs the machine and B the twin (check.h).  While a piece runs the machine lock is held and the
+ * guest's clock stands, so that devices, DMA and time move between pieces only, and the same for both.
+ * Interrupts are taken between pieces, by A first.
+ *
+ * Not modelled: more than one processor.
+ */
+#include "check.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "target/x86/model.h"
+#include "util/bits.h"
+#include "util/error.h"
+
+enum { BY_BLOCK = 0, WARM_UP = 10000, LAST = 16 };
+
+typedef struct Check {
+    Accel accel;                        /* first */
+    Accel *a;
+    char *name_a, *name_b, *file;
+    uint64_t granularity;               /* instructions; BY_BLOCK */
+    uint64_t start_at;                  /* instructions that A executes alone first */
+    FILE *log;
+    bool started, map_changed, in_piece, vga_written;
+    X86Cpu *cpu, *before;               /* before: a copy of its state, no processor */
+    uint32_t requests;                  /* those that this piece served */
+    int64_t clock;
+    Twin *twin;
+    Inputs inputs;
+    GHashTable *written;                /* pages that A wrote in this piece */
+    X86Observer observer;
+    AsTap mem_tap, io_tap;
+    MemListener mem_listener, io_listener;
+    const IntCtl *intctl;               /* the processor's own */
+    void *intctl_opaque;
+    IntCtl wrapped;                     /* what it calls now */
+    uint64_t last[LAST];                /* RIP at the beginning of the last pieces */
+    uint64_t pieces, insns, inputs_seen;
+} Check;
+
+/* ---- what goes in and out of A ---- */
+
+static void note(Check *k, Input i)
+{
+    if (k->in_piece) {
+        inputs_note(&k->inputs, &i);
+        k->inputs_seen++;
+    }
+}
+
+static void mem_loaded(AsTap *t, AddressSpace *as, hwaddr addr, unsigned size, uint64_t val)
+{
+    note(container_of(t, Check, mem_tap), (Input){ .kind = INPUT_LOAD, .addr = addr, .size = size, .value = val });
+}
+
+static void mem_stored(AsTap *t, AddressSpace *as, hwaddr addr, unsigned size, uint64_t val)
+{
+    Check *k = container_of(t, Check, mem_tap);
+
+    note(k, (Input){ .kind = INPUT_STORE, .addr = addr, .size = size, .value = val });
+    k->vga_written |= addr >= 0xa0000 && addr < 0xc0000;
+}
+
+static void io_loaded(AsTap *t, AddressSpace *as, hwaddr addr, unsigned size, uint64_t val)
+{
+    note(container_of(t, Check, io_tap), (Input){ .kind = INPUT_PORT_IN, .addr = addr, .size = size, .value = val });
+}
+
+static void io_stored(AsTap *t, AddressSpace *as, hwaddr addr, unsigned size, uint64_t val)
+{
+    note(container_of(t, Check, io_tap), (Input){ .kind = INPUT_PORT_OUT, .addr = addr, .size = size, .value = val });
+}
+
+static void dma_written(AsTap *t, AddressSpace *as, hwaddr addr, const void *buf, size_t len)
+{
+    Check *k = container_of(t, Check, mem_tap);
+
+    if (k->in_piece) {
+        inputs_note_dma(&k->inputs, addr, buf, len);
+    } else if (k->started) {
+        twin_write(k->twin, addr, buf, len);
+    }
+}
+
+static void no_ports_written(AsTap *t, AddressSpace *as, hwaddr addr, const void *buf, size_t len)
+{
+}
+
+static void mem_changed(MemListener *l) { container_of(l, Check, mem_listener)->map_changed = true; }
+static void io_changed(MemListener *l) { container_of(l, Check, io_listener)->map_changed = true; }
+
+static void touched(X86Observer *o, X86Cpu *c, hwaddr page, const MemSection *s, bool write)
+{
+    if (write) {
+        g_hash_table_add(container_of(o, Check, observer)->written, GSIZE_TO_POINTER(page));
+    }
+}
+
+static bool random_number(X86Observer *o, uint64_t *value)
+{
+    Check *k = container_of(o, Check, observer);
+    static const uint64_t multiplier = 6364136223846793005u;   /* Knuth's MMIX generator: any will do */
+
+    k->inputs_seen = k->inputs_seen * multiplier + 1442695040888963407u;
+    *value = k->inputs_seen ^ k->inputs_seen >> 32;
+    note(k, (Input){ .kind = INPUT_RANDOM, .ok = true, .value = *value });
+    return true;
+}
+
+static void note_call(Check *k, unsigned op, uint64_t arg, bool ok, uint64_t value)
+{
+    note(k, (Input){ .kind = INPUT_INTCTL, .op = op, .addr = arg, .ok = ok, .value = value });
+}
+
+static int acknowledge(void *opaque)
+{
+    Check *k = opaque;
+    int vector = k->intctl->acknowledge(k->intctl_opaque);
+
+    note_call(k, INTCTL_ACKNOWLEDGE, 0, vector >= 0, (uint64_t)MAX(vector, 0));
+    return vector;
+}
+
+static bool pending(void *opaque)
+{
+    Check *k = opaque;
+
+    return k->intctl->pending(k->intctl_opaque);
+}
+
+static void set_tpr(void *opaque, uint8_t cr8)
+{
+    Check *k = opaque;
+
+    note_call(k, INTCTL_SET_TPR, cr8, true, 0);
+    k->intctl->set_tpr(k->intctl_opaque, cr8);
+}
+
+static uint8_t get_tpr(void *opaque)
+{
+    Check *k = opaque;
+    uint8_t v = k->intctl->get_tpr(k->intctl_opaque);
+
+    note_call(k, INTCTL_GET_TPR, 0, true, v);
+    return v;
+}
+
+static void set_base(void *opaque, uint64_t value)
+{
+    Check *k = opaque;
+
+    note_call(k, INTCTL_SET_BASE, value, true, 0);
+    k->intctl->set_base(k->intctl_opaque, value);
+}
+
+static uint64_t get_base(void *opaque)
+{
+    Check *k = opaque;
+    uint64_t v = k->intctl->get_base(k->intctl_opaque);
+
+    note_call(k, INTCTL_GET_BASE, 0, true, v);
+    return v;
+}
+
+static bool read_msr(void *opaque, unsigned reg, uint64_t *value)
+{
+    Check *k = opaque;
+    bool ok = k->intctl->read_msr(k->intctl_opaque, reg, value);
+
+    note_call(k, INTCTL_READ_MSR, reg, ok, *value);
+    return ok;
+}
+
+static bool write_msr(void *opaque, unsigned reg, uint64_t value)
+{
+    Check *k = opaque;
+    bool ok = k->intctl->write_msr(k->intctl_opaque, reg, value);
+
+    note_call(k, INTCTL_WRITE_MSR, reg, ok, value);
+    return ok;
+}
+
+static bool set_deadline(void *opaque, uint64_t tsc)
+{
+    Check *k = opaque;
+    bool ok = k->intctl->set_deadline(k->intctl_opaque, tsc);
+
+    note_call(k, INTCTL_SET_DEADLINE, tsc, ok, 0);
+    return ok;
+}
+
+static uint64_t get_deadline(void *opaque)
+{
+    Check *k = opaque;
+    uint64_t v = k->intctl->get_deadline(k->intctl_opaque);
+
+    note_call(k, INTCTL_GET_DEADLINE, 0, true, v);
+    return v;
+}
+
+static const IntCtl intctl_ops = {
+    .acknowledge = acknowledge, .pending = pending, .set_tpr = set_tpr, .get_tpr = get_tpr, .set_base = set_base,
+    .get_base = get_base, .read_msr = read_msr, .write_msr = write_msr, .set_deadline = set_deadline,
+    .get_deadline = get_deadline,
+};
+
+/* ---- a difference ---- */
+
+static void add_range(Capture *c, const MemSection *s, bool ports)
+{
+    CaptureRange r = { s->at, s->len, ports };
+
+    if (!s->host) {
+        g_array_append_val(c->registers, r);
+    }
+}
+
+static void add_mem_range(const MemSection *s, void *opaque) { add_range(opaque, s, false); }
+static void add_io_range(const MemSection *s, void *opaque) { add_range(opaque, s, true); }
+
+/* The piece as something that can be run again.  B runs it once more, so that the pages it needs show. */
+static Capture *capture(Check *k, uint64_t n)
+{
+    Capture *c = capture_new(x86_model_spec(k->cpu->model));
+    Twin *t = k->twin;
+    GHashTableIter iter;
+    gpointer page, bytes;
+
+    x86_copy_state(c->before, k->before);
+    c->insns = n;
+    c->requests = k->requests;
+    c->clock = k->clock;
+    c->intctl = intctl_functions(k->intctl);
+    g_array_append_vals(c->inputs.list, k->inputs.list->data, k->inputs.list->len);
+    g_byte_array_append(c->inputs.bytes, k->inputs.bytes->data, k->inputs.bytes->len);
+    as_for_each(k->accel.machine->mem, add_mem_range, c);
+    as_for_each(k->accel.machine->io, add_io_range, c);
+    twin_undo(t);
+    inputs_rewind(&k->inputs);
+    twin_load(t, k->before);
+    x86_forget_touched(t->cpu, true);
+    t->read = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    if (k->requests) {
+        twin_serve(t, k->requests);
+    }
+    twin_run(t, n, NULL);
+    g_hash_table_iter_init(&iter, t->read);
+    while (g_hash_table_iter_next(&iter, &page, &bytes)) {
+        g_hash_table_insert(c->pages, page, g_memdup2(bytes, PAGE_SIZE));
+    }
+    g_clear_pointer(&t->read, g_hash_table_destroy);
+    return c;
+}
+
+static RunExit differ(Check *k, uint64_t n, const char *differences, GError **errp)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    g_autoptr(Capture) c = capture(k, n);
+    g_autoptr(GError) err = NULL;
+
+    g_string_append_printf(text, "A (%s) and B (%s) differ after %" PRIu64 " instructions, in a piece of %" PRIu64
+                           " that begins at %04x:%" PRIx64 ":\n%s", k->name_a, k->name_b, k->insns, n,
+                           k->before->seg[X86_CS].selector, k->before->regs[X86_RIP], differences);
+    capture_explain(c, k->name_a, k->name_b, text, &err);
+    g_string_append(text, "The last pieces began at");
+    for (unsigned i = 0; i < LAST && i < k->pieces; i++) {
+        g_string_append_printf(text, " %" PRIx64, k->last[(k->pieces - 1 - i) % LAST]);
+    }
+    if (!capture_write(c, k->file, &err)) {
+        g_string_append_printf(text, "\nIt could not be written to a file: %s", err->message);
+    } else {
+        g_string_append_printf(text, "\nTo run this piece again: tinamou replay-check %s a=%s b=%s", k->file, k->name_a,
+                               k->name_b);
+    }
+    error_set(errp, "%s", text->str);
+    return RUN_FAILED;
+}
+
+/* Memory that either has written. */
+static bool compare_memory(Check *k, GString *out)
+{
+    GHashTableIter iter;
+    gpointer key;
+    bool same = true;
+
+    g_hash_table_iter_init(&iter, k->written);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        hwaddr page = GPOINTER_TO_SIZE(key);
+        MemSection s;
+        const uint8_t *b = twin_page(k->twin, page);
+        if (!b || g_hash_table_contains(k->twin->before, b)) {
+            continue;                   /* not RAM any more; or looked at below */
+        }
+        if (as_find(k->accel.machine->mem, page, &s) && s.host && s.len - (page - s.at) >= PAGE_SIZE) {
+            same &= compare_page(page, s.host + (page - s.at), b, out);
+        }
+    }
+    g_hash_table_iter_init(&iter, k->twin->before);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        for (guint i = 0; i < k->twin->rams->len; i++) {
+            const TwinRam *r = g_ptr_array_index(k->twin->rams, i);
+            const uint8_t *b = key;
+            if (b >= r->copy.ram && b < r->copy.ram + r->of->size) {
+                same &= compare_page(b - r->copy.ram, r->of->ram + (b - r->copy.ram), b, out);
+            }
+        }
+    }
+    return same;
+}
+
+/* ---- pieces ---- */
+
+/* B becomes what A is. */
+static bool start(Check *k, GError **errp)
+{
+    k->twin = twin_new(k->accel.machine, k->cpu, k->name_b, intctl_functions(k->intctl), &k->inputs, errp);
+    if (!k->twin) {
+        return false;
+    }
+    k->started = true;
+    k->map_changed = false;
+    vcpu_run_work(&k->twin->cpu->vcpu);
+    twin_load(k->twin, k->cpu);
+    return true;
+}
+
+static bool prepare(Check *k, GError **errp)
+{
+    Twin *t = k->twin;
+
+    if (k->map_changed) {
+        k->map_changed = false;
+        if (!twin_follow_map(t, k->accel.machine, errp)) {
+            return false;
+        }
+        vcpu_run_work(&t->cpu->vcpu);
+    }
+    if (t->cpu->vcpu.a20_mask != k->cpu->vcpu.a20_mask) {
+        t->cpu->vcpu.a20_mask = k->cpu->vcpu.a20_mask;
+        t->cpu->vcpu.map_changed(&t->cpu->vcpu);
+    }
+    t->cpu->vcpu.sipi_vector = k->cpu->vcpu.sipi_vector;
+    k->clock = clock_now(k->accel.machine->clock);
+    clock_set(t->m->clock, k->clock);
+    inputs_clear(&k->inputs);
+    g_hash_table_remove_all(k->written);
+    x86_forget_touched(k->cpu, false);
+    twin_begin(t);
+    x86_copy_state(k->before, k->cpu);
+    k->last[k->pieces++ % LAST] = k->cpu->regs[X86_RIP];
+    k->requests = 0;
+    k->vga_written = false;
+    return true;
+}
+
+static RunExit finish(Check *k, RunExit why, RunExit why_b, uint64_t n, GError **errp)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+    bool same = compare_cpus(k->cpu, k->twin->cpu, out);
+
+    same &= compare_memory(k, out);
+    if (why == RUN_FAILED || why_b == RUN_FAILED) {
+        return RUN_FAILED;
+    }
+    if ((why == RUN_SHUTDOWN) != (why_b == RUN_SHUTDOWN)) {
+        g_string_append_printf(out, "  %s has a triple fault\n", why == RUN_SHUTDOWN ? "A" : "B");
+        same = false;
+    }
+    if (!inputs_settled(&k->inputs)) {
+        g_string_append_printf(out, "  %s\n", k->inputs.wrong);
+        same = false;
+    }
+    if (!same) {
+        return differ(k, n, out->str, errp);
+    }
+    if (k->log) {
+        fprintf(k->log, "%" PRIu64 " %04x:%" PRIx64 " +%" PRIu64 ", %u inputs, %u pages\n", k->insns,
+                k->before->seg[X86_CS].selector, k->before->regs[X86_RIP], n, k->inputs.list->len,
+                g_hash_table_size(k->written));
+    }
+    if (k->vga_written) {
+        twin_copy_devices_ram(k->twin);
+    }
+    return why;
+}
+
+/* An interrupt, NMI or INIT that is due. */
+static RunExit serve(Check *k, GError **errp)
+{
+    Vcpu *v = &k->cpu->vcpu;
+
+    if (!prepare(k, errp)) {
+        return RUN_FAILED;
+    }
+    k->requests = atomic_load(&v->requests) & ~(uint32_t)(VCPU_WORK | VCPU_STOP);
+    k->in_piece = true;
+    bool ok = check_serve(k->cpu);
+    k->in_piece = false;
+    bool ok_b = twin_serve(k->twin, k->requests);
+    return finish(k, ok ? RUN_BUDGET : RUN_SHUTDOWN, ok_b ? RUN_BUDGET : RUN_SHUTDOWN, 0, errp);
+}
+
+static RunExit execute(Check *k, GError **errp)
+{
+    const AccelOps *ops = k->a->ops;
+    Vcpu *v = &k->cpu->vcpu;
+
+    if (!prepare(k, errp)) {
+        return RUN_FAILED;
+    }
+    uint64_t from = ops->insn_count(k->a, v);
+    v->hold_interrupts = true;
+    v->return_at = RETURN_AT_WORK | (k->granularity == BY_BLOCK ? RETURN_AT_BLOCK : 0);
+    k->in_piece = true;
+    RunExit why = check_accel_run(k->a, v, k->granularity == BY_BLOCK ? WARM_UP : k->granularity, errp);
+    k->in_piece = false;
+    v->hold_interrupts = false;
+    v->return_at = 0;
+    if (why == RUN_FAILED) {
+        return why;
+    }
+    uint64_t n = ops->insn_count(k->a, v) - from;
+    RunExit why_b = twin_run(k->twin, n, errp);
+    k->insns += n;
+    return finish(k, why, why_b, n, errp);
+}
+
+/* With the machine lock. */
+static RunExit piece(Check *k, GError **errp)
+{
+    Vcpu *v = &k->cpu->vcpu;
+
+    if (atomic_load(&v->requests) & VCPU_WORK) {
+        vcpu_run_work(v);
+    }
+    if (!k->started && !start(k, errp)) {
+        return RUN_FAILED;
+    }
+    if (x86_interrupt_due(k->cpu)) {
+        return serve(k, errp);
+    }
+    return v->halted ? RUN_HALTED : execute(k, errp);
+}
+
+static RunExit check_run(Accel *accel, Vcpu *vcpu, uint64_t max_insns, GError **errp)
+{
+    Check *k = (Check *)accel;
+    Machine *m = accel->machine;
+    uint64_t first = k->a->ops->insn_count(k->a, vcpu), done = 0;
+    RunExit why = RUN_BUDGET;
+
+    while (why == RUN_BUDGET && done < max_insns) {
+        if (atomic_load(&vcpu->requests) & VCPU_STOP) {
+            return RUN_REQUEST;
+        }
+        if (!k->started && k->insns < k->start_at) {
+            why = check_accel_run(k->a, vcpu, MIN(WARM_UP, k->start_at - k->insns), errp);
+            k->insns = k->a->ops->insn_count(k->a, vcpu);
+        } else {
+            machine_lock(m);
+            bool running = clock_running(m->clock);
+            clock_stop(m->clock);
+            why = piece(k, errp);
+            if (running) {
+                clock_resume(m->clock);
+            }
+            machine_unlock(m);
+        }
+        done = k->a->ops->insn_count(k->a, vcpu) - first;
+    }
+    return why;
+}
+
+/* ---- the accelerator ---- */
+
+static const KeySpec check_options[] = {
+    { "a", KEY_STR, "the accelerator that runs the machine (default interp)" },
+    { "b", KEY_STR, "the one that is compared with it (default interp)" },
+    { "granularity", KEY_STR, "insn, block or a number of instructions between two comparisons (default block)" },
+    { "start-at", KEY_UINT, "instructions that A executes alone first (default 0)", 0, UINT64_MAX },
+    { "log", KEY_STR, "file that gets a line for each piece that was compared" },
+    { "file", KEY_STR, "where a difference is written, to be run again (default tinamou-difference.txt)" },
+    { NULL },
+};
+
+static bool parse_granularity(const char *text, uint64_t *n, GError **errp)
+{
+    char *end;
+
+    if (!text || !strcmp(text, "block")) {
+        *n = BY_BLOCK;
+        return true;
+    }
+    if (!strcmp(text, "insn")) {
+        *n = 1;
+        return true;
+    }
+    *n = g_ascii_strtoull(text, &end, 10);
+    if (*end || *n == 0 || *n > 1000000) {
+        error_set(errp, "granularity=%s: it is insn, block, or a number of instructions from 1 to 1000000", text);
+        return false;
+    }
+    return true;
+}
+
+static void check_destroy(Accel *accel)
+{
+    Check *k = (Check *)accel;
+
+    if (k->a) {
+        k->a->ops->destroy(k->a);
+    }
+    if (k->log) {
+        fclose(k->log);
+    }
+    g_free(k->name_a);
+    g_free(k->name_b);
+    g_free(k->file);
+    inputs_fini(&k->inputs);
+    g_hash_table_destroy(k->written);
+    g_free(k);
+}
+
+static Accel *check_create(Machine *m, const KeyVals *options, GError **errp)
+{
+    const char *a = keyvals_str(options, "a"), *b = keyvals_str(options, "b"), *log = keyvals_str(options, "log");
+    const char *file = keyvals_str(options, "file");
+    Check *k = g_new0(Check, 1);
+
+    k->name_a = g_strdup(a ? a : "interp");
+    k->name_b = g_strdup(b ? b : "interp");
+    k->file = g_strdup(file ? file : "tinamou-difference.txt");
+    k->start_at = keyvals_num(options, "start-at", 0);
+    k->written = g_hash_table_new(NULL, NULL);
+    inputs_init(&k->inputs);
+    bool ok = parse_granularity(keyvals_str(options, "granularity"), &k->granularity, errp);
+    if (ok && (g_str_has_prefix(k->name_a, "check") || g_str_has_prefix(k->name_b, "check"))) {
+        error_set(errp, "a and b are two accelerators to compare; 'check' compares, and is none of them");
+        ok = false;
+    }
+    if (ok && log && !(k->log = fopen(log, "w"))) {
+        error_set_errno(errp, errno, "log=%s", log);
+        ok = false;
+    }
+    k->a = ok ? accel_open(m, k->name_a, errp) : NULL;
+    if (!k->a) {
+        check_destroy(&k->accel);
+        return NULL;
+    }
+    return &k->accel;
+}
+
+static bool check_vcpu_create(Accel *accel, Vcpu *vcpu, GError **errp)
+{
+    Check *k = (Check *)accel;
+    Machine *m = accel->machine;
+
+    if (k->cpu) {
+        error_set(errp, "a cross-check runs one processor: say -smp 1");
+        return false;
+    }
+    if (!k->a->ops->vcpu_create(k->a, vcpu, errp)) {
+        return false;
+    }
+    k->cpu = x86_cpu(vcpu);
+    k->before = g_aligned_alloc0(1, sizeof(X86Cpu), 64);
+    k->observer = (X86Observer){ .touched = touched, .random = random_number };
+    x86_observe(k->cpu, &k->observer);
+    k->mem_tap = (AsTap){ .loaded = mem_loaded, .stored = mem_stored, .written = dma_written };
+    k->io_tap = (AsTap){ .loaded = io_loaded, .stored = io_stored, .written = no_ports_written };
+    as_set_tap(m->mem, &k->mem_tap);
+    as_set_tap(m->io, &k->io_tap);
+    k->mem_listener = (MemListener){ .changed = mem_changed };
+    k->io_listener = (MemListener){ .changed = io_changed };
+    as_listen(m->mem, &k->mem_listener);
+    as_listen(m->io, &k->io_listener);
+    if (vcpu->intctl) {
+        k->intctl = vcpu->intctl;
+        k->intctl_opaque = vcpu->intctl_opaque;
+        k->wrapped = intctl_ops;
+        intctl_keep(&k->wrapped, intctl_functions(k->intctl));
+        vcpu_set_intctl(vcpu, &k->wrapped, k);
+    }
+    return true;
+}
+
+static void check_vcpu_destroy(Accel *accel, Vcpu *vcpu)
+{
+    Check *k = (Check *)accel;
+    Machine *m = accel->machine;
+
+    if (k->intctl) {
+        vcpu_set_intctl(vcpu, k->intctl, k->intctl_opaque);
+    }
+    as_set_tap(m->mem, NULL);
+    as_set_tap(m->io, NULL);
+    as_unlisten(m->mem, &k->mem_listener);
+    as_unlisten(m->io, &k->io_listener);
+    x86_observe(k->cpu, NULL);
+    k->a->ops->vcpu_destroy(k->a, vcpu);
+    g_clear_pointer(&k->twin, twin_free);
+    g_aligned_free(k->before);
+    k->cpu = NULL;
+}
+
+/* After a reset, or what the monitor and the debugger did: B takes it over. */
+static void check_flush(Accel *accel, Vcpu *vcpu)
+{
+    Check *k = (Check *)accel;
+
+    k->a->ops->flush(k->a, vcpu);
+    if (k->started) {
+        twin_copy_all(k->twin);
+        twin_load(k->twin, k->cpu);
+    }
+}
+
+static bool check_set_breakpoint(Accel *accel, uint64_t linear, bool on)
+{
+    Check *k = (Check *)accel;
+
+    return k->a->ops->set_breakpoint && k->a->ops->set_breakpoint(k->a, linear, on);
+}
+
+static uint64_t check_insn_count(Accel *accel, Vcpu *vcpu)
+{
+    Check *k = (Check *)accel;
+
+    return k->a->ops->insn_count(k->a, vcpu);
+}
+
+static void check_info(Accel *accel, Vcpu *vcpu, GString *out)
+{
+    Check *k = (Check *)accel;
+
+    g_string_append_printf(out, "cross-check             A %s, B %s\npieces compared         %" PRIu64
+                           "\ninstructions in them    %" PRIu64 "\n", k->name_a, k->name_b, k->pieces, k->insns);
+    if (k->a->ops->info) {
+        g_string_append(out, "A:\n");
+        k->a->ops->info(k->a, vcpu, out);
+    }
+    if (k->twin && k->twin->accel->ops->info) {
+        g_string_append(out, "B:\n");
+        k->twin->accel->ops->info(k->twin->accel, &k->twin->cpu->vcpu, out);
+    }
+}
+
+const AccelOps accel_check = {
+    .name = "check",
+    .summary = "runs the guest under two accelerators at once and stops at the first difference",
+    .only_by_name = true,
+    .options = check_options,
+    .create = check_create,
+    .destroy = check_destroy,
+    .vcpu_create = check_vcpu_create,
+    .vcpu_destroy = check_vcpu_destroy,
+    .run = check_run,
+    .flush = check_flush,
+    .set_breakpoint = check_set_breakpoint,
+    .insn_count = check_insn_count,
+    .info = check_info,
+};
