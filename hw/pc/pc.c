@@ -5,7 +5,7 @@
  * APICs; PCI memory; RAM up to 3.5 GiB, of which 0xa0000..0xfffff belong to VGA, ROMs and the firmware.
  * Interrupt lines 0..15 go to both the 8259A pair and the I/O APIC (0 to its pin 2).
  *
- * Not modelled: system management mode, the numeric processor's IRQ 13.
+ * Not modelled: system management mode.
  */
 #include "board.h"
 

@@ -1,12 +1,14 @@
 /*
  * PIIX3 ISA bridge, function 0: the ISA bus behind PCI, and the way of PCI interrupts to ISA lines.
  *
- * 82371SB data sheet, order number 290550: 2.2 (configuration registers), 2.2.6 (PIRQRC).
+ * 82371SB data sheet, order number 290550: 2.2 (configuration registers), 2.2.6 (PIRQRC), 2.5.6 (coprocessor
+ * error register).
  *
  * Not modelled: positive decode and recovery timing (XBCS, IORT keep what is written), motherboard device
  * DMA and interrupts, USB (function 2).  The reset control register is decoded by the host bridge.
  */
 #include <string.h>
+#include "core/machine.h"
 #include "hw/isa.h"
 #include "hw/pci.h"
 #include "util/bits.h"
@@ -22,6 +24,9 @@ typedef struct Piix3 {
     IsaBus isa;
     IrqWire pirq_out[16];               /* what the PIRQs add to each ISA line */
     bool pirq[PIRQS];
+    Region error_io;
+    IrqWire irq13;
+    bool ferr, ignne, error;            /* what the processor says, what it hears, IRQ 13 */
 } Piix3;
 
 /* PIRQ inputs are wired as on Intel's boards: each slot's INTA goes to the next PIRQ, slot 1's to PIRQA. */
@@ -55,6 +60,56 @@ static void piix3_set_irq(void *opaque, unsigned line, bool level)
     update_lines(s);
 }
 
+/* ---- x87 exceptions: FERR# becomes IRQ 13, a write to port 0xf0 takes it back and asserts IGNNE# until
+ * FERR# goes ---- */
+
+static void update_error(Piix3 *s)
+{
+    GPtrArray *vcpus = s->pci.dev.machine->vcpus;
+
+    if (vcpus->len) {
+        Vcpu *boot = g_ptr_array_index(vcpus, 0);
+        atomic_store(&boot->ignne, s->ignne);
+    }
+    irq_set(&s->irq13, s->error);
+}
+
+static void ferr_changed(void *opaque, bool level)
+{
+    Piix3 *s = opaque;
+
+    s->ferr = s->error = level;
+    s->ignne = false;
+    update_error(s);
+}
+
+static uint64_t error_read(void *dev, hwaddr off, unsigned size)
+{
+    return 0xff;
+}
+
+static void error_write(void *dev, hwaddr off, uint64_t val, unsigned size)
+{
+    Piix3 *s = dev;
+
+    s->ignne = s->ferr;
+    s->error = false;
+    update_error(s);
+}
+
+static const RegionOps error_ops = { .read = error_read, .write = error_write, .size_min = 1, .size_max = 1 };
+
+static void connect_processor(Piix3 *s, bool on)
+{
+    GPtrArray *vcpus = s->pci.dev.machine->vcpus;
+
+    if (vcpus->len) {
+        Vcpu *boot = g_ptr_array_index(vcpus, 0);
+        boot->ferr = on ? ferr_changed : NULL;
+        boot->ferr_opaque = s;
+    }
+}
+
 static const PciBusOps piix3_irqs = { .map_irq = piix3_map_irq, .set_irq = piix3_set_irq };
 
 static void piix3_config_written(PciDevice *d, unsigned reg, unsigned size)
@@ -73,6 +128,10 @@ static bool piix3_realize(Device *d, GError **errp)
     for (unsigned n = 0; n < G_N_ELEMENTS(s->pirq_out); n++) {
         isa_bus_connect_irq(&s->isa, &s->pirq_out[n], n);
     }
+    isa_bus_connect_irq(&s->isa, &s->irq13, 13);
+    region_init_io(&s->error_io, "coprocessor-error", 1, &error_ops, s);
+    region_map(b->io, 0xf0, &s->error_io, 0);
+    connect_processor(s, true);
     pci_bus_set_irqs(b, &piix3_irqs, s);
     machine_provide(d->machine, "isa", &s->isa);
     s->pci.wmask[IORT] = 0x7f;
@@ -87,6 +146,8 @@ static void piix3_unrealize(Device *d)
 {
     Piix3 *s = (Piix3 *)d;
 
+    connect_processor(s, false);
+    region_fini(&s->error_io);
     bus_fini(&s->isa.bus);
     if (d->bus && pci_bus(&s->pci)->ops_opaque == s) {
         pci_bus_set_irqs(pci_bus(&s->pci), NULL, NULL);
@@ -107,6 +168,7 @@ static void piix3_reset(Device *d)
     s->pci.config[XBCS] = 0x03;
     memset(s->pci.config + PIRQRC, PIRQ_OFF, PIRQS);
     s->pci.config[TOM] = 0x02;
+    s->ferr = s->ignne = s->error = false;
 }
 
 static void piix3_settle(Device *d)
@@ -115,6 +177,7 @@ static void piix3_settle(Device *d)
 
     pci_device_settle(&s->pci);
     update_lines(s);
+    update_error(s);
 }
 
 static void piix3_info(Device *d, GString *out)
@@ -138,9 +201,14 @@ static const StateField piix3_fields[] = {
     STATE_NOT(Piix3, isa, "the devices on it save their own"),
     STATE_NOT(Piix3, pirq_out, "wires, redone by settle"),
     STATE_NOT(Piix3, pirq, "wires, driven by every device's settle"),
+    STATE_NOT(Piix3, error_io, "mapping, made by realize"),
+    STATE_NOT(Piix3, irq13, "wire, driven by settle"),
+    { STATE_F_(Piix3, ferr, STATE_BOOL), .count = 1, .since = 2 },
+    { STATE_F_(Piix3, ignne, STATE_BOOL), .count = 1, .since = 2 },
+    { STATE_F_(Piix3, error, STATE_BOOL), .count = 1, .since = 2 },
     STATE_DONE,
 };
-static const StateTable piix3_state = { .name = "PIIX3", .version = 1, .fields = piix3_fields };
+static const StateTable piix3_state = { .name = "PIIX3", .version = 2, .fields = piix3_fields };
 
 static const Property piix3_props[] = { PCI_PROPS(Piix3), PROP_DONE };
 

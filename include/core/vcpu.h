@@ -63,6 +63,11 @@ struct Vcpu {
     uint8_t sipi_vector;
     const IntCtl *intctl;       /* NULL: no local APIC */
     void *intctl_opaque;
+    /* FERR# and IGNNE# of the boot processor, which the board connects: a pending x87 exception while CR0.NE
+     * is clear calls ferr, with the machine lock; unless ignne, the processor waits for an interrupt. */
+    void (*ferr)(void *opaque, bool level);
+    void *ferr_opaque;
+    _Atomic bool ignne;
     void (*map_changed)(Vcpu *c);       /* the target's: drop what was derived from physical addresses */
     void *accel_data;           /* the accelerator's own, per vCPU */
     /* A request was set: an accelerator that does not look at the word by itself comes out.  Any

@@ -193,6 +193,7 @@ void x86_reset(X86Cpu *c)
     reset_fpu(&c->fpu);
     c->xcr0 = 1;
     c->pkru = 0;
+    c->ferr = false;                                    /* the board resets its end */
     c->star = c->lstar = c->cstar = c->fmask = c->tsc_aux = 0;
     c->sysenter_cs = 0;
     c->sysenter_esp = c->sysenter_eip = 0;

@@ -85,6 +85,40 @@ void x86_raise_trap(X86Cpu *c, unsigned vector, bool soft_int)
     unwind(c);
 }
 
+/* ---- x87 exceptions in the way of MS-DOS ---- */
+
+static void set_ferr(X86Cpu *c, bool level)
+{
+    Vcpu *v = &c->vcpu;
+
+    c->ferr = level;
+    machine_lock(v->machine);
+    v->ferr(v->ferr_opaque, level);
+    machine_unlock(v->machine);
+}
+
+void x86_numeric_error(X86Cpu *c)
+{
+    if (c->cr0 & CR0_NE) {
+        x86_raise(c, EXC_MF);
+    }
+    if (!c->vcpu.ferr || atomic_load(&c->vcpu.ignne)) {
+        return;                         /* nothing is connected: IGNNE# is held active */
+    }
+    if (!c->ferr) {
+        set_ferr(c, true);
+    }
+    c->vcpu.halted = true;
+    x86_restart(c);
+}
+
+void x86_numeric_clear(X86Cpu *c)
+{
+    if (G_UNLIKELY(c->ferr)) {
+        set_ferr(c, false);
+    }
+}
+
 /* ---- delivering ---- */
 
 typedef enum Class { BENIGN, CONTRIBUTORY, PAGE_FAULT, DOUBLE_FAULT } Class;

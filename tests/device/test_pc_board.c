@@ -136,6 +136,35 @@ static void test_interrupts_reach_both_controllers(void)
     board_close(&b);
 }
 
+/* 82371SB 2.5.6: FERR# is IRQ 13 until port 0xf0 is written; then IGNNE# lasts as long as FERR#. */
+static void test_numeric_error(void)
+{
+    Board b;
+
+    board_open(&b, 1);
+    PcConfig cfg = board_config(&b);
+    g_assert_true(board_build(&b, &cfg, NULL));
+    machine_reset(b.m);
+    IsaBus *isa = machine_service(b.m, "isa");
+    Vcpu *v = &b.vcpu[0];
+    g_assert_nonnull(v->ferr);
+    g_assert_false(isa->irq[13].level);
+    as_store(b.m->io, 0xf0, 0, 1);                      /* nothing to ignore */
+    g_assert_false(atomic_load(&v->ignne));
+    v->ferr(v->ferr_opaque, true);
+    g_assert_true(isa->irq[13].level);
+    g_assert_false(atomic_load(&v->ignne));
+    as_store(b.m->io, 0xf0, 0, 1);
+    g_assert_false(isa->irq[13].level);
+    g_assert_true(atomic_load(&v->ignne));
+    v->ferr(v->ferr_opaque, false);
+    g_assert_false(atomic_load(&v->ignne));
+    v->ferr(v->ferr_opaque, true);
+    machine_reset(b.m);
+    g_assert_false(isa->irq[13].level);
+    board_close(&b);
+}
+
 static void test_a20(void)
 {
     Board b;
@@ -240,6 +269,7 @@ int main(int argc, char **argv)
     g_test_add_func("/pc/cmos", test_cmos);
     g_test_add_func("/pc/bios-places", test_bios_places);
     g_test_add_func("/pc/interrupts", test_interrupts_reach_both_controllers);
+    g_test_add_func("/pc/numeric-error", test_numeric_error);
     g_test_add_func("/pc/a20", test_a20);
     g_test_add_func("/pc/boot-order", test_boot_order_file);
     g_test_add_func("/pc/no-acpi", test_no_acpi);

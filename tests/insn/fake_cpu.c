@@ -38,6 +38,17 @@ static void check_access(uint64_t linear, unsigned len)
     g_assert_true(linear >= base && linear + len <= base + NATIVE_MEMORY);
 }
 
+void x86_numeric_error(X86Cpu *c)
+{
+    if (c->cr0 & CR0_NE) {
+        x86_raise(c, EXC_MF);
+    }
+}
+
+void x86_numeric_clear(X86Cpu *c)
+{
+}
+
 void x86_ld_bytes(X86Cpu *c, uint64_t linear, void *buf, unsigned len)
 {
     check_access(linear, len);

@@ -307,6 +307,48 @@ static void test_fs_gs_base(void)
     g_assert_cmphex(c->kernel_gs_base, ==, 0x2222);
 }
 
+/* ---- x87 exceptions with CR0.NE clear: volume 1, 8.7.2 ---- */
+
+static bool ferr_level;
+
+static void see_ferr(void *opaque, bool level)
+{
+    ferr_level = level;
+}
+
+static void test_ferr(void)
+{
+    bench_protected(b, 0);
+    c->fpu.fcw = 0x37f & ~4;                                                /* division by zero is unmasked */
+    c->fpu.fsw = 0x8084;
+    c->fpu.ftw = 0;
+    g_assert_cmpint(EXEC(b, 0x9b), ==, NOTHING);                            /* nothing connected: IGNNE# */
+    c->vcpu.ferr = see_ferr;
+    ferr_level = false;
+    b->rip_before = c->regs[X86_RIP];
+    c->exc.vector = NOTHING;
+    EXEC(b, 0xd9, 0xe8);                                                    /* FLD1 waits for an interrupt */
+    g_assert_true(ferr_level);
+    g_assert_true(c->vcpu.halted);
+    g_assert_cmphex(c->regs[X86_RIP], ==, b->rip_before);
+    g_assert_cmphex(c->fpu.ftw, ==, 0);
+    c->vcpu.halted = false;
+    atomic_store(&c->vcpu.ignne, true);
+    g_assert_cmpint(EXEC(b, 0xd9, 0xe8), ==, NOTHING);                      /* IGNNE#: it goes on */
+    g_assert_cmphex(c->fpu.ftw, ==, 0x80);
+    atomic_store(&c->vcpu.ignne, false);
+    g_assert_cmpint(EXEC(b, 0xdb, 0xe2), ==, NOTHING);                      /* FNCLEX */
+    g_assert_false(ferr_level);
+    c->fpu.fsw |= 0x8084;
+    EXEC(b, 0x0f, 0xef, 0xc0);                                              /* PXOR: MMX waits as well */
+    g_assert_true(ferr_level);
+    c->vcpu.halted = false;
+    g_assert_true(x86_write_cr0(c, c->cr0 | CR0_NE));
+    assert_raised(b, EXEC(b, 0x9b), EXC_MF, 0);
+    c->vcpu.ferr = NULL;
+    c->ferr = false;
+}
+
 /* ---- ports: volume 1, 19.5 ---- */
 
 static void test_in_out(void)
@@ -946,7 +988,7 @@ static void test_help_and_registers(void)
     }
 #define ALL_TESTS(X) \
     X(cr0) X(lmsw_smsw) X(entering_long_mode) X(cr4) X(pdptes) X(cr8) X(debug_registers) X(cli_sti) X(popf) \
-    X(pushf) X(popf_vme) X(hlt_and_privilege) X(umip_and_tsd) X(table_registers) X(fs_gs_base) X(in_out) \
+    X(pushf) X(popf_vme) X(hlt_and_privilege) X(umip_and_tsd) X(table_registers) X(fs_gs_base) X(ferr) X(in_out) \
     X(port_rights) X(rep_ins) X(rep_ins_partial) X(rep_ins_16_bit) X(rep_outs) X(msr_rules) X(rdmsr_wrmsr) X(tsc) \
     X(machine_check_msrs) X(misc_enable) X(monitor_and_mwait) X(reset_values) X(cpuid_vendor) X(cpuid_topology) \
     X(cpuid_deep_topology) X(tsc_frequency) X(cpuid_instruction) X(features_cover_the_table) X(models) \

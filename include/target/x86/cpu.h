@@ -152,6 +152,7 @@ typedef struct X86Cpu {
     bool sti_shadow;                    /* interrupts wait for one instruction (STI, MOV SS) */
     bool ss_shadow;                     /* debug exceptions do, too (MOV SS, POP SS) */
     bool nmi_blocked;                   /* until IRET */
+    bool ferr;                          /* FERR# is asserted */
     bool wait_sipi;                     /* after INIT: nothing but INIT and SIPI is heard (8.4.2) */
     uint8_t cpl;
     /* An exception on its way: written by x86_raise(), taken by x86_deliver() */

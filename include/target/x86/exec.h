@@ -21,6 +21,10 @@
 G_NORETURN void x86_raise(X86Cpu *c, unsigned vector);                  /* faults without error code */
 G_NORETURN void x86_raise_error(X86Cpu *c, unsigned vector, uint32_t error);
 G_NORETURN void x86_raise_pf(X86Cpu *c, uint64_t linear, uint32_t error);
+/* An x87 exception is pending and the instruction does not ignore it: #MF, or with CR0.NE clear FERR# and a
+ * wait for an interrupt (volume 1, 8.7.2); returns when IGNNE# says so.  And: there is none any more. */
+void x86_numeric_error(X86Cpu *c);
+void x86_numeric_clear(X86Cpu *c);
 /* Traps and INT n: RIP stays behind the instruction. */
 G_NORETURN void x86_raise_trap(X86Cpu *c, unsigned vector, bool soft_int);
 /* The instruction is given up, and nothing raised: the run loop comes to it again. */

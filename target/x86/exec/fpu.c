@@ -6,9 +6,6 @@
  * back, with the guest's control word, so results, flags and stack faults are the host's own.  FIP,
  * FDP and FOP are the guest's; FDP and FOP follow every instruction, as on processors before
  * FDP_EXCPTN_ONLY.
- *
- * Not modelled: FERR# and IRQ 13: with CR0.NE clear a pending exception is ignored, as with IGNNE#
- * held active.
  */
 #include "form.h"
 #include "fpu.h"
@@ -21,8 +18,17 @@ void fpu_check_x87(X86Cpu *c, bool waits)
     if (c->mode & MODE_FPU_OFF) {
         x86_raise(c, EXC_NM);
     }
-    if (waits && (c->fpu.fsw & FSW_ES) && (c->cr0 & CR0_NE)) {
-        x86_raise(c, EXC_MF);
+    if (waits) {
+        fpu_check_pending(c);
+    }
+}
+
+void fpu_check_pending(X86Cpu *c)
+{
+    if (c->fpu.fsw & FSW_ES) {
+        x86_numeric_error(c);
+    } else {
+        x86_numeric_clear(c);
     }
 }
 
@@ -122,21 +128,21 @@ void exec_wait(X86Cpu *c, const X86Insn *in)
     if ((c->cr0 & (CR0_MP | CR0_TS)) == (CR0_MP | CR0_TS)) {
         x86_raise(c, EXC_NM);
     }
-    if ((c->fpu.fsw & FSW_ES) && (c->cr0 & CR0_NE)) {
-        x86_raise(c, EXC_MF);
-    }
+    fpu_check_pending(c);
 }
 
 void exec_fninit(X86Cpu *c, const X86Insn *in)
 {
     fpu_check_x87(c, false);
     fpu_init(&c->fpu);
+    x86_numeric_clear(c);
 }
 
 void exec_fnclex(X86Cpu *c, const X86Insn *in)
 {
     fpu_check_x87(c, false);
     c->fpu.fsw &= ~(FSW_EXCEPTIONS | FSW_SF | FSW_ES | FSW_B);
+    x86_numeric_clear(c);
 }
 
 void exec_fnstsw(X86Cpu *c, const X86Insn *in)

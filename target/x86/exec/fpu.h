@@ -33,6 +33,7 @@ static inline void fpu_set_control(X86Fpu *f, uint16_t fcw)
 
 void fpu_init(X86Fpu *f);               /* FNINIT */
 void fpu_check_x87(X86Cpu *c, bool waits);      /* #NM, #MF */
+void fpu_check_pending(X86Cpu *c);      /* #MF or FERR# */
 void fpu_check_mmx(X86Cpu *c);          /* #UD, #NM, #MF */
 void fpu_check_sse(X86Cpu *c);          /* #UD, #NM */
 void fpu_load_mxcsr(X86Cpu *c, const X86Insn *in);      /* LDMXCSR, STMXCSR without their checks */

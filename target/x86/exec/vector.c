@@ -31,9 +31,7 @@ void fpu_check_mmx(X86Cpu *c)
     if (c->mode & MODE_FPU_OFF) {
         x86_raise(c, c->cr0 & CR0_EM ? EXC_UD : EXC_NM);
     }
-    if (c->fpu.fsw & FSW_ES) {
-        x86_raise(c, EXC_MF);
-    }
+    fpu_check_pending(c);
 }
 
 void fpu_enter_mmx(X86Fpu *f)
