@@ -125,7 +125,6 @@ static void take_turn(Runner *r, Vcpu *v)
         machine_request(r->accel->machine, MACHINE_RESET);
         return;
     }
-    s->stop = STOP_NONE;
     s->stop = run_until_parked(r, v, s->plan == PLAN_STEP);
     v->hold_interrupts = false;
 }
@@ -215,6 +214,11 @@ void runner_resume(Runner *r)
     clock_resume(r->accel->machine->clock);
     g_mutex_lock(&r->lock);
     if (!r->running) {
+        for (unsigned i = 0; i < r->n_threads; i++) {   /* not left to the threads: one may get no turn */
+            if (r->slots[i].plan != PLAN_STAY && r->slots[i].stop != STOP_SHUTDOWN) {
+                r->slots[i].stop = STOP_NONE;
+            }
+        }
         r->running = true;
         r->resumes++;
         g_cond_broadcast(&r->changed);

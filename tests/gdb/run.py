@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Run one case of cases.py inside the real gdb.  Exit status 77: skipped, there is no gdb.
+"""Run one case of cases.py inside the real gdb.  Exit status 77: skipped, with the reason.
 
 Usage: run.py TINAMOU KERNEL_ELF KERNEL_ROM ACCEL CASE
 """
@@ -17,6 +17,9 @@ TIMEOUT = 90 * float(os.environ.get('TINAMOU_SLOW', '1'))
 def main(tinamou, elf, rom, accel, case):
     if not shutil.which('gdb'):
         print('skipped: gdb is missing (package gdb)')
+        return 77
+    if accel == 'kvm' and not os.access('/dev/kvm', os.R_OK | os.W_OK):
+        print('skipped: /dev/kvm is missing or not ours to open')
         return 77
     with tempfile.TemporaryDirectory(prefix='tinamou-gdb-') as tmp:
         env = dict(os.environ, TINAMOU=os.path.abspath(tinamou), KERNEL=os.path.abspath(elf), HOME=tmp,
