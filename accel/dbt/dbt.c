@@ -11,6 +11,7 @@
 enum { COUNTED_BELOW = 1 << 28 };
 enum { CACHE_LEAST = 64 << 10, CACHE_DEFAULT = 32 << 20, CACHE_MOST = 1 << 30 };
 enum { FIRST_RUNS_DEFAULT = 1, FIRST_RUNS_MOST = 1 << 20 };
+enum { HANDLED_SHOWN = 40 };
 
 static uint64_t rip_of(const X86Cpu *c, uint64_t offset)
 {
@@ -59,6 +60,7 @@ int dbt_run_handlers(DbtVcpu *v, const X86Insn *in, uint32_t behind)
 
     v->calling = in;
     v->slow = false;
+    v->stats.handled[in->row ? in->row->op : OP_COUNT]++;
     c->regs[X86_RIP] = rip_of(c, behind);
     c->cur = in;
     in->exec(c, in);
@@ -108,7 +110,7 @@ static void note_jump(DbtVcpu *v, const X86Cpu *c, const Block *b)
 {
     uint64_t rip = c->regs[X86_RIP];
 
-    v->jump[rip & (DBT_JUMP_SIZE - 1)] = (DbtJump){ rip, jump_tag(c, b->key), b->code, 0 };
+    v->jump[rip & (DBT_JUMP_SIZE - 1)] = (DbtJump){ rip, jump_tag(c, b->key), b->code, c->dbt.page };
 }
 
 /* The block at RIP, if it is translated; NULL too when looking for it has emptied the cache. */
@@ -128,6 +130,20 @@ static void follow_link(DbtVcpu *v, X86Cpu *c)
     Block *b = find_translated(v, c);
     if (b && (b->gpa & ~(hwaddr)(PAGE_SIZE - 1)) == l.page) {
         dbt_link(v, &l, b->code);
+        v->stats.links++;
+    }
+}
+
+/* dbt.what is the address in the executable mapping. */
+static void follow_far(DbtVcpu *v, X86Cpu *c)
+{
+    DbtFar *far = (DbtFar *)(uintptr_t)(c->dbt.what - (uint64_t)v->cache.exec);
+    uint64_t page = c->dbt.page;
+
+    c->regs[X86_RIP] = rip_of(c, (uint64_t)far->offset);
+    Block *b = find_translated(v, c);
+    if (b) {
+        *far = (DbtFar){ page, jump_tag(c, b->key), b->code, far->offset };
         v->stats.links++;
     }
 }
@@ -158,6 +174,9 @@ static void run_code(DbtVcpu *v, X86Cpu *c, const Block *b)
     switch (why) {
     case EXIT_LINK:
         follow_link(v, c);
+        break;
+    case EXIT_FAR:
+        follow_far(v, c);
         break;
     case EXIT_STALE:
         follow_stale(v, c);
@@ -240,7 +259,7 @@ static bool init(EngineVcpu *ev, GError **errp)
     }
     v->links = g_array_new(false, false, sizeof(DbtLink));
     v->jump = g_new0(DbtJump, DBT_JUMP_SIZE);
-    v->stats.fallback = g_new0(uint64_t, OP_COUNT);
+    v->stats.handled = g_new0(uint64_t, OP_COUNT + 1);
     ev->cpu->dbt.jump = (uintptr_t)v->jump;
     dbt_make_thunks(v);
     return true;
@@ -253,7 +272,7 @@ static void fini(EngineVcpu *ev)
     dbt_cache_fini(&v->cache);
     g_array_free(v->links, true);
     g_free(v->jump);
-    g_free(v->stats.fallback);
+    g_free(v->stats.handled);
 }
 
 static AccelProbe probe(const KeyVals *options, GError **errp)
@@ -288,12 +307,48 @@ static void count(GString *out, const char *what, uint64_t n)
     g_string_append_printf(out, "%-23s %" PRIu64 "\n", what, n);
 }
 
+/* What the table calls an operation. */
+static char *op_name(unsigned op)
+{
+    for (unsigned at = 0; at < 4 * 256; at++) {
+        const X86Row *r;
+        for (unsigned k = 0; (r = x86_row(at / 256, at % 256, k)); k++) {
+            if (r->op == op) {
+                return g_strndup(r->names, strcspn(r->names, "|{"));
+            }
+        }
+    }
+    return g_strdup_printf("operation %u", op);
+}
+
+/* The operations that were left to handlers most often. */
+static void info_handled(const DbtVcpu *v, GString *out)
+{
+    bool shown[OP_COUNT + 1] = { false };
+
+    g_string_append(out, "calls of handlers by operation:\n");
+    for (unsigned n = 0; n < HANDLED_SHOWN; n++) {
+        unsigned best = OP_COUNT;
+        for (unsigned op = 0; op < OP_COUNT; op++) {
+            if (!shown[op] && (best == OP_COUNT || v->stats.handled[op] > v->stats.handled[best])) {
+                best = op;
+            }
+        }
+        if (best == OP_COUNT || !v->stats.handled[best]) {
+            break;
+        }
+        shown[best] = true;
+        g_autofree char *name = op_name(best);
+        count(out, name, v->stats.handled[best]);
+    }
+}
+
 static void info(Accel *accel, Vcpu *vcpu, GString *out)
 {
     const DbtVcpu *v = vcpu->accel_data;
     static const char *const exits[EXIT_COUNT] = {
         [EXIT_LOOKUP] = "exits to look up", [EXIT_LINK] = "exits to link",
-        [EXIT_STALE] = "exits, stale block",
+        [EXIT_FAR] = "exits to another page", [EXIT_STALE] = "exits, stale block",
         [EXIT_BUDGET] = "exits, budget",
     };
 
@@ -310,6 +365,7 @@ static void info(Accel *accel, Vcpu *vcpu, GString *out)
             count(out, exits[i], v->stats.exits[i]);
         }
     }
+    info_handled(v, out);
 }
 
 static const KeySpec options[] = {

@@ -17,6 +17,7 @@ typedef enum DbtExit {
     EXIT_NONE,                  /* of what the code calls: go on */
     EXIT_LOOKUP,                /* find the block at RIP */
     EXIT_LINK,                  /* the same; the exit with the number dbt.what may jump there from now on */
+    EXIT_FAR,                   /* the same for a jump to another page, whose DbtFar is at dbt.what */
     EXIT_STALE,                 /* the block dbt.what is invalid */
     EXIT_BUDGET,                /* nothing left of the counted instructions */
     EXIT_COUNT
@@ -29,10 +30,17 @@ typedef struct DbtLink {
     uint8_t *jump;              /* its displacement, in the writable mapping */
 } DbtLink;
 
+/* What a jump to a known address in another page goes by: in the code, behind it. */
+typedef struct DbtFar {
+    uint64_t page, tag;         /* what dbt.page and dbt.tag must be for it to be good; page 1: never */
+    const void *code;
+    int64_t offset;             /* of the target from the start of `page` */
+} DbtFar;
+
 typedef struct DbtJump {        /* an entry of the table for jumps whose target is not known before */
     uint64_t rip, tag;
     const void *code;
-    uint64_t unused;            /* entries are found by shifting */
+    uint64_t page;              /* of rip */
 } DbtJump;
 
 enum { DBT_JUMP_BITS = 14, DBT_JUMP_SIZE = 1 << DBT_JUMP_BITS };
@@ -57,12 +65,13 @@ typedef struct DbtVcpu {
     bool in_code;               /* between `enter` and its return */
     struct {                    /* stubs that all code shares: x86_64/thunks.c */
         int (*enter)(X86Cpu *c, const void *code);
-        const uint8_t *handlers, *handlers_last, *slow, *slow_last, *link, *stale, *budget, *jump;
+        const uint8_t *handlers, *handlers_last, *slow, *slow_last, *link, *far, *stale, *budget;
+        const uint8_t *jump_other, *jump_old;           /* what trans_exit_indirect() does not find */
     } thunk;
     struct {
         uint64_t translated, insns, bytes, full, links, forwards;
         uint64_t exits[EXIT_COUNT], slow;
-        uint64_t *fallback;     /* by operation: instructions left to handlers when translated */
+        uint64_t *handled;      /* by operation: calls of handlers for what has no translator */
     } stats;
 } DbtVcpu;
 

@@ -120,32 +120,71 @@ static void count_back(Trans *t, unsigned executed)
     }
 }
 
-static void emit_exit(Trans *t, int64_t offset, unsigned executed)
+/* To another page: by what is behind the jump, as long as this page and what is known of addresses are as
+ * they were when somebody looked. */
+static void emit_far_exit(Trans *t, int64_t offset)
+{
+    Emit *e = &t->e;
+    int64_t delta = offset & ~(int64_t)(PAGE_SIZE - 1);
+
+    emit_load(e, H_T1, GS_OF(dbt.page));
+    uint8_t *page = emit_rip_op(e, E_W, 0x3b, H_T1);
+    uint8_t *other = emit_jcc(e, CC_NE);
+    emit_load(e, H_T0, GS_OF(dbt.tag));
+    uint8_t *tag = emit_rip_op(e, E_W, 0x3b, H_T0);
+    uint8_t *old = emit_jcc(e, CC_NE);
+    emit_op(e, t->code64 ? E_W : 0, 0x8d, H_T1, host_mem(H_T1, (int32_t)delta));
+    emit_store(e, GS_OF(dbt.page), H_T1);
+    uint8_t *code = emit_rip_op(e, 0, 0xff, 4);         /* jmp */
+    emit_land(e, other);
+    emit_land(e, old);
+    uint8_t *self = emit_rip_op(e, E_W, 0x8d, H_T0);    /* lea */
+    emit_jmp_to(e, t->v->thunk.far);
+    emit_align(e, 8);
+    if (e->p + sizeof(DbtFar) > e->end) {
+        e->full = true;
+        return;
+    }
+    DbtFar *far = (DbtFar *)(void *)e->p;
+    *far = (DbtFar){ .page = 1, .offset = offset };
+    e->p += sizeof(DbtFar);
+    emit_aim(page, (const uint8_t *)&far->page);
+    emit_aim(tag, (const uint8_t *)&far->tag);
+    emit_aim(code, (const uint8_t *)&far->code);
+    emit_aim(self, (const uint8_t *)far);
+}
+
+static void emit_near_exit(Trans *t, int64_t offset)
 {
     DbtVcpu *v = t->v;
+    Emit *e = &t->e;
+    DbtLink link = { .page = t->b->gpa & ~(hwaddr)(PAGE_SIZE - 1), .offset = (int32_t)offset };
+
+    link.jump = emit_jmp(e);
+    emit_land(e, link.jump);
+    emit_imm(e, H_T0, v->links->len);
+    emit_jmp_to(e, v->thunk.link);
+    g_array_append_val(v->links, link);
+}
+
+static void emit_exit(Trans *t, int64_t offset, unsigned executed)
+{
     Emit *e = &t->e;
 
     trans_flags_saved(t);
     count_back(t, executed);
-    if (offset < 0 || offset >= PAGE_SIZE) {
-        trans_rip(t, H_T1, offset);
-        emit_jmp_to(e, v->thunk.jump);
-        return;
-    }
-    DbtLink link = { .page = t->b->gpa & ~(hwaddr)(PAGE_SIZE - 1), .offset = (int32_t)offset };
-    uint8_t *request = NULL;
     if (offset <= t->at) {                          /* backwards: see whether somebody wants something */
         emit_alu_imm(e, 0, ALU_CMP, GS_OF(vcpu.requests), 0);
-        request = emit_jcc(e, CC_NE);
+        uint8_t *none = emit_jcc(e, CC_E);
+        trans_rip(t, H_T1, offset);
+        emit_jmp_to(e, t->v->thunk.jump_other);
+        emit_land(e, none);
     }
-    link.jump = emit_jmp(e);
-    emit_land(e, link.jump);
-    if (request) {
-        emit_land(e, request);
+    if (offset < 0 || offset >= PAGE_SIZE) {
+        emit_far_exit(t, offset);
+    } else {
+        emit_near_exit(t, offset);
     }
-    emit_imm(e, H_T0, v->links->len);
-    emit_jmp_to(e, v->thunk.link);
-    g_array_append_val(v->links, link);
 }
 
 void trans_exit_to(Trans *t, int64_t offset)
@@ -168,9 +207,26 @@ void trans_exit_if(Trans *t, unsigned cc, int64_t offset)
     trans_exit_jump(t, emit_jcc(&t->e, cc), offset);
 }
 
+/* By the jump table: each jump has its own copy of this, so that the host can predict each. */
 void trans_exit_indirect(Trans *t)
 {
-    emit_jmp_to(&t->e, t->v->thunk.jump);
+    const DbtVcpu *v = t->v;
+    Emit *e = &t->e;
+
+    G_STATIC_ASSERT(sizeof(DbtJump) == 32);
+    emit_alu_imm(e, 0, ALU_CMP, GS_OF(vcpu.requests), 0);
+    emit_jcc_to(e, CC_NE, v->thunk.jump_other);
+    emit_ror(e, H_T0, H_T1, 64 - 5);
+    emit_alu_imm(e, 0, ALU_AND, host_reg(H_T0), (DBT_JUMP_SIZE - 1) << 5);
+    emit_op(e, E_W, 0x03, H_T0, GS_OF(dbt.jump));
+    emit_op(e, E_W, 0x3b, H_T1, host_mem(H_T0, offsetof(DbtJump, rip)));
+    emit_jcc_to(e, CC_NE, v->thunk.jump_other);
+    emit_load(e, H_T1, GS_OF(dbt.tag));
+    emit_op(e, E_W, 0x3b, H_T1, host_mem(H_T0, offsetof(DbtJump, tag)));
+    emit_jcc_to(e, CC_NE, v->thunk.jump_old);
+    emit_load(e, H_T1, host_mem(H_T0, offsetof(DbtJump, page)));
+    emit_store(e, GS_OF(dbt.page), H_T1);
+    emit_op(e, 0, 0xff, 4, host_mem(H_T0, offsetof(DbtJump, code)));        /* jmp */
     t->ended = true;
 }
 
@@ -359,8 +415,6 @@ DbtResult dbt_translate(DbtVcpu *v, Block *b)
     for (unsigned i = 0; i < b->count; i++) {
         if (!(handled >> i & 1)) {
             b->insns[i].exec = x86_exec_stop;
-        } else if (b->insns[i].row) {
-            v->stats.fallback[b->insns[i].row->op]++;
         }
     }
     v->cache.used = (size_t)(t.e.p - v->cache.rw);

@@ -32,6 +32,11 @@ static void emit_modrm(Emit *e, unsigned reg, Operand rm)
         emit8(e, 0xc0 | reg | (rm.reg & 7));
         return;
     }
+    if (rm.kind == OPERAND_RIP) {
+        emit8(e, 0x05 | reg);
+        emit32(e, 0);
+        return;
+    }
     if (rm.kind == OPERAND_GS || rm.reg == H_NONE) {        /* SIB without base; index or not */
         emit8(e, 0x04 | reg);
         emit8(e, rm.index == H_NONE ? 0x25 : 0x05 | rm.scale << 6 | (rm.index & 7) << 3);
@@ -85,6 +90,12 @@ void emit_op(Emit *e, unsigned flags, unsigned opcode, unsigned reg, Operand rm)
     }
     emit8(e, opcode);
     emit_modrm(e, reg, rm);
+}
+
+uint8_t *emit_rip_op(Emit *e, unsigned flags, unsigned opcode, unsigned reg)
+{
+    emit_op(e, flags, opcode, reg, (Operand){ OPERAND_RIP, H_NONE, H_NONE, 0, 0 });
+    return e->p - 4;
 }
 
 void emit_mov(Emit *e, unsigned to, unsigned from) { emit_op(e, E_W, 0x8b, to, host_reg(from)); }

@@ -30,7 +30,7 @@ typedef struct Emit {
 } Emit;
 
 typedef struct Operand {
-    enum { OPERAND_REG, OPERAND_MEM, OPERAND_GS /* gs:[disp] */ } kind;
+    enum { OPERAND_REG, OPERAND_MEM, OPERAND_GS /* gs:[disp] */, OPERAND_RIP } kind;
     uint8_t reg, index, scale;      /* the register, or base (H_NONE: none) and index (H_NONE) */
     int32_t disp;
 } Operand;
@@ -60,6 +60,9 @@ void emit_align(Emit *e, unsigned to);
 
 /* opcode reg, rm - or rm, reg, as the opcode has it; `reg` also for an opcode extension. */
 void emit_op(Emit *e, unsigned flags, unsigned opcode, unsigned reg, Operand rm);
+
+/* The same with a place in the code as operand, which emit_aim() names; nothing may follow ModRM. */
+uint8_t *emit_rip_op(Emit *e, unsigned flags, unsigned opcode, unsigned reg);
 
 void emit_mov(Emit *e, unsigned to, unsigned from);                     /* 64 bits */
 void emit_mov32(Emit *e, unsigned to, unsigned from);

@@ -130,36 +130,16 @@ static const uint8_t *make_call(Emit *e, DbtVcpu *v, uintptr_t fn, bool returns,
     return at;
 }
 
-/* To the RIP in T1, by the jump table. */
-static const uint8_t *make_jump(Emit *e, const uint8_t *done)
+/* The jump table has another RIP than that in T1; or the right one, at T0, but of another time. */
+static void make_jump_misses(DbtVcpu *v, Emit *e, const uint8_t *done)
 {
-    const uint8_t *at = e->p;
-
-    G_STATIC_ASSERT(sizeof(DbtJump) == 32);
-    emit_mov32(e, H_T0, H_T1);
-    emit_alu_imm(e, 0, ALU_AND, host_reg(H_T0), DBT_JUMP_SIZE - 1);
-    emit_op(e, 0, 0xc1, 4, host_reg(H_T0));                     /* shl T0, 5 */
-    emit8(e, 5);
-    emit_op(e, E_W, 0x03, H_T0, GS_OF(dbt.jump));
-    emit_alu_imm(e, 0, ALU_CMP, GS_OF(vcpu.requests), 0);
-    uint8_t *request = emit_jcc(e, CC_NE);
-    emit_op(e, E_W, 0x3b, H_T1, host_mem(H_T0, offsetof(DbtJump, rip)));
-    uint8_t *other = emit_jcc(e, CC_NE);
-    emit_load(e, H_T1, GS_OF(dbt.tag));
-    emit_op(e, E_W, 0x3b, H_T1, host_mem(H_T0, offsetof(DbtJump, tag)));
+    v->thunk.jump_old = e->p;
     emit_load(e, H_T1, host_mem(H_T0, offsetof(DbtJump, rip)));
-    uint8_t *old = emit_jcc(e, CC_NE);
-    emit_alu_imm(e, E_W, ALU_AND, host_reg(H_T1), (int32_t)-PAGE_SIZE);
-    emit_store(e, GS_OF(dbt.page), H_T1);
-    emit_op(e, 0, 0xff, 4, host_mem(H_T0, offsetof(DbtJump, code)));        /* jmp */
-    emit_land(e, request);
-    emit_land(e, other);
-    emit_land(e, old);
+    v->thunk.jump_other = e->p;
     emit_store(e, trans_gs_reg(X86_RIP), H_T1);
     emit_spill(e);
     emit_imm(e, H_RAX, EXIT_LOOKUP);
     emit_jmp_to(e, done);
-    return at;
 }
 
 void dbt_make_thunks(DbtVcpu *v)
@@ -175,7 +155,8 @@ void dbt_make_thunks(DbtVcpu *v)
     v->thunk.handlers_last = make_call(&e, v, (uintptr_t)dbt_run_handlers, false, done);
     v->thunk.slow = make_call(&e, v, (uintptr_t)dbt_run_slow, true, done);
     v->thunk.slow_last = make_call(&e, v, (uintptr_t)dbt_run_slow, false, done);
-    v->thunk.jump = make_jump(&e, done);
+    v->thunk.far = make_leave(&e, EXIT_FAR, done);
+    make_jump_misses(v, &e, done);
     g_assert(!e.full);
     v->cache.start = v->cache.used = (size_t)(e.p - v->cache.rw);
 }
