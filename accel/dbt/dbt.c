@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include "util/log.h"
 
 /* Budgets below this are counted exactly; above, nobody asks for so much but to run until stopped. */
 enum { COUNTED_BELOW = 1 << 28 };
@@ -192,6 +193,24 @@ static void run_code(DbtVcpu *v, X86Cpu *c, const Block *b)
     v->engine.left = (uint64_t)c->dbt.left;
 }
 
+/* From the entry on, as far as it is code; positions are those in the cache. */
+static void log_code(const DbtVcpu *v, const X86Cpu *c, const Block *b)
+{
+    const uint8_t *p = (const uint8_t *)b->code - v->cache.exec, *end = v->cache.rw + v->cache.used;
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    log_printf("OUT: cpu%u %" PRIx64 ", %u instructions, %zu bytes\n", c->vcpu.index, c->regs[X86_RIP], b->count,
+               (size_t)(end - p));
+    for (unsigned n; p < end; p += n) {
+        g_string_truncate(text, 0);
+        n = x86_disas(p, (size_t)(end - p), (uint64_t)(p - v->cache.rw), 64, text);
+        if (!n) {
+            break;
+        }
+        log_printf("0x%08zx:  %s\n", (size_t)(p - v->cache.rw), text->str);
+    }
+}
+
 /* Is there code for the block?  NULL: look for it again, all blocks are gone. */
 static bool has_code(DbtVcpu *v, Block **b)
 {
@@ -203,6 +222,9 @@ static bool has_code(DbtVcpu *v, Block **b)
     }
     switch (dbt_translate(v, *b)) {
     case DBT_DONE:
+        if (log_on(LOG_OUT_ASM)) {
+            log_code(v, v->engine.cpu, *b);
+        }
         return true;
     case DBT_NO_ROOM:
         blocks_flush(&v->engine);

@@ -23,6 +23,7 @@ typedef enum LogChannel {
     LOG_MMU = 1 << 7,           /* page faults and their walks */
     LOG_IO = 1 << 8,            /* every access to a device register */
     LOG_STATS = 1 << 9,         /* at the end: instructions executed and how fast */
+    LOG_OUT_ASM = 1 << 10,       /* host code when it is made */
 } LogChannel;
 
 typedef struct LogName {
