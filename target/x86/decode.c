@@ -332,6 +332,9 @@ const X86Row *x86_row(unsigned map, unsigned opcode, unsigned k)
     return &x86_rows[x86_candidates[x86_index[map][opcode].first + k]];
 }
 
+const X86Row *x86_row_at(unsigned number) { return number < X86_ROW_COUNT ? &x86_rows[number] : NULL; }
+unsigned x86_row_number(const X86Row *r) { return (unsigned)(r - x86_rows); }
+
 size_t x86_mnemonic(const X86Insn *in, char *buf, size_t size)
 {
     static const char *const cond[16] = {

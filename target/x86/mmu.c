@@ -289,6 +289,13 @@ void x86_st_bytes(X86Cpu *c, uint64_t linear, const void *buf, unsigned len)
     write_bytes(c, linear, buf, len, mmu_privilege(c));
 }
 
+void x86_check_alignment(X86Cpu *c, uint64_t linear, unsigned align)
+{
+    if (mmu_checks_alignment(c) && (linear & (align - 1))) {
+        x86_raise_error(c, EXC_AC, 0);
+    }
+}
+
 void x86_probe_read(X86Cpu *c, uint64_t linear)
 {
     check_address(c, linear, 1, X86_DS);

@@ -452,14 +452,17 @@ void x86_far_return(X86Cpu *c, unsigned size, unsigned drop)
     }
     return_check_code(c, &d, selector);
     unsigned rpl = selector & 3;
-    f.sp = (f.sp + drop) & f.mask;
     if (rpl == c->cpl) {
         code_check_offset(c, &d, rip);
         x86_desc_set_accessed(c, &d);
         code_commit(c, &d, selector, rpl, rip);
         frame_commit_sp(&f);
+        frame_init(&f, c);              /* the new CS tells how wide the stack pointer is (volume 2, RET) */
+        f.sp = (f.sp + drop) & f.mask;
+        frame_commit_sp(&f);
         return;
     }
+    f.sp = (f.sp + drop) & f.mask;
     uint64_t sp = frame_pop(&f, size);
     uint16_t ss_selector = frame_pop(&f, size);
     return_check_stack(c, &ss, ss_selector, rpl, code_is_64(c, &d));

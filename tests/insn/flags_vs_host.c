@@ -95,6 +95,9 @@ static uint32_t run_with(const X86Insn *in, const uint64_t regs[16], uint32_t fl
     memcpy(s->regs, regs, sizeof(s->regs));
     s->flags = FL_1 | FL_IF | flags;
     native_run(in->bytes, in->len);
+    if (s->signal && in->row->op == OP_NOP && in->opcode == 0x0d) {
+        return flags;                   /* 0F 0D with a register: Intel's NOP, #UD on AMD */
+    }
     if (s->signal) {
         g_printerr("%s (map %u, %02x): signal %d\n", in->row->names, in->row->map, in->opcode, s->signal);
         g_test_fail();

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "accel/accel.h"
+#include "coverage.h"
 #include "core/machine.h"
 #include "target/x86/cpu.h"
 #include "target/x86/segments.h"
@@ -93,6 +94,7 @@ static bool make_machine(Run *r, const char *program, GError **errp)
     }
     g_ptr_array_add(r->m->vcpus, &r->c->vcpu);
     vcpu_set_intctl(&r->c->vcpu, &intctl, r);
+    coverage_watch(r->c);
     as_write(r->m->mem, LOAD_AT, code, len);
     x86_seg_set_real(r->c, X86_CS, 0);
     r->c->regs[X86_RIP] = LOAD_AT;
@@ -139,6 +141,7 @@ static bool run(Run *r, const char *accel, GError **errp)
 
 static void unmake_machine(Run *r)
 {
+    coverage_write(r->c);
     x86_cpu_free(r->c);
     g_ptr_array_set_size(r->m->vcpus, 0);
     machine_lock(r->m);

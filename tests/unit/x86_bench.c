@@ -3,6 +3,7 @@
  */
 #include "x86_bench.h"
 
+#include "../insn/coverage.h"
 #include "util/bits.h"
 
 static uint64_t port_read(void *dev, hwaddr off, unsigned size)
@@ -44,6 +45,7 @@ Bench *bench_new(const char *model)
     b->c = x86_cpu_new(b->m, 0, model, &err);
     g_assert_no_error(err);
     g_ptr_array_add(b->m->vcpus, b->c);
+    coverage_watch(b->c);
     return b;
 }
 
@@ -52,6 +54,7 @@ void bench_free(Bench *b)
     MemSection s;
     Region *ram = as_find(b->m->mem, 0, &s) ? s.region : NULL;
 
+    coverage_write(b->c);
     x86_cpu_free(b->c);
     machine_lock(b->m);
     region_unmap(&b->ports);

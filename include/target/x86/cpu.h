@@ -177,6 +177,7 @@ typedef struct X86Cpu {
     const X86Model *model;              /* -cpu: what CPUID says; target/x86/cpuid.c */
     uint64_t phys_mask;                 /* all ones in a physical address's bits: MAXPHYADDR of the model */
     uint64_t insn_count;                /* executed so far, kept by the accelerator */
+    uint64_t *rows_bound;               /* a bit for each row that x86_bind() met, if a test asks; or NULL */
     /* Words that translated code reaches as it reaches the registers (accel/dbt/dbt.h) */
     struct {
         uint64_t page;                  /* RIP of the start of the running block's page */

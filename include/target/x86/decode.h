@@ -69,6 +69,9 @@ const X86Row *x86_row(unsigned map, unsigned opcode, unsigned k);
 /* Bytes of an operand of this size (OPS_*), and of the memory operand. */
 unsigned x86_operand_bytes(const X86Insn *in, unsigned size);
 unsigned x86_memory_bytes(const X86Insn *in);
+/* All rows by number, NULL behind the last; and back. */
+const X86Row *x86_row_at(unsigned number);
+unsigned x86_row_number(const X86Row *r);
 size_t x86_mnemonic(const X86Insn *in, char *buf, size_t size);
 
 #endif

@@ -125,7 +125,7 @@ typedef struct SlowAtomic {
 static void slow_atomic(X86Cpu *c, void *opaque)
 {
     SlowAtomic *s = opaque;
-    uint64_t v = x86_ld(c, s->linear, 1 << s->width);
+    uint64_t v = x86_change_miss(c, s->linear, 1 << s->width, X86_DS);
     Atomic a = *s->a;
 
     s->fn(&v, &a);
@@ -287,7 +287,7 @@ typedef struct Pair { uint64_t linear, low, high, new_low, new_high; bool equal;
 static void slow_pair(X86Cpu *c, void *opaque)
 {
     Pair *p = opaque;
-    uint64_t low = x86_ld(c, p->linear, 8), high = x86_ld(c, p->linear + 8, 8);
+    uint64_t low = x86_change_miss(c, p->linear, 8, X86_DS), high = x86_change_miss(c, p->linear + 8, 8, X86_DS);
 
     p->equal = low == p->low && high == p->high;
     x86_st(c, p->linear, p->equal ? p->new_low : low, 8);

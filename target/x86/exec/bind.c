@@ -119,6 +119,10 @@ X86ExecFn *x86_bind(const X86Cpu *c, const X86Insn *in)
 {
     uint32_t words = in->row->words;
 
+    if (c->rows_bound) {
+        unsigned row = x86_row_number(in->row);
+        c->rows_bound[row / 64] |= 1ull << (row % 64);
+    }
     if (!is_offered(c, in)) {
         return undefined;
     }

@@ -15,7 +15,7 @@ void exec_sfence(X86Cpu *c, const X86Insn *in) { atomic_thread_fence(memory_orde
 
 void exec_clflush(X86Cpu *c, const X86Insn *in)
 {
-    x86_probe_read(c, x86_operand(c, in, 1, false));
+    x86_probe_read(c, x86_linear(c, in->segment, x86_offset(c, in), 1, false));
 }
 
 void exec_clflushopt(X86Cpu *c, const X86Insn *in) { exec_clflush(c, in); }

@@ -70,7 +70,9 @@ void exec_pop_seg(X86Cpu *c, const X86Insn *in)
 {
     uint64_t mask = x86_stack_mask(c), sp = (c->regs[X86_RSP] + in->opsize / 8) & mask;
 
-    load_segment(c, named_segment(in), x86_top16(c));
+    uint16_t selector = in->opsize == 64 ? x86_top64(c) : in->opsize == 32 ? x86_top32(c) : x86_top16(c);
+
+    load_segment(c, named_segment(in), selector);
     c->regs[X86_RSP] = mask == 0xffff ? (c->regs[X86_RSP] & ~mask) | sp : sp;
 }
 
@@ -84,7 +86,7 @@ typedef struct FarPointer {
 static FarPointer load_far(X86Cpu *c, const X86Insn *in)
 {
     unsigned size = in->opsize / 8;
-    uint64_t linear = x86_operand(c, in, size + 2, false);
+    uint64_t linear = x86_linear(c, in->segment, x86_offset(c, in), size + 2, false);
     FarPointer p = { .offset = x86_ld(c, linear, size) };
 
     p.selector = x86_ld(c, linear_after(c, linear, size), 2);

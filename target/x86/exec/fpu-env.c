@@ -126,7 +126,7 @@ void exec_fnstenv(X86Cpu *c, const X86Insn *in)
 
     fpu_check_x87(c, false);
     put_env(c, in, env);
-    fpu_store(c, in, x86_operand(c, in, env_size(in), true), env, env_size(in));
+    fpu_store(c, in, x86_operand(c, in, env_size(in), true), env, env_size(in), in->opsize == 16 ? 2 : 4);
     fpu_set_control(&c->fpu, c->fpu.fcw | FSW_EXCEPTIONS);      /* and masks all */
 }
 
@@ -135,7 +135,7 @@ void exec_fldenv(X86Cpu *c, const X86Insn *in)
     uint8_t env[ENV_MAX];
 
     fpu_check_x87(c, true);
-    fpu_load(c, in, x86_operand(c, in, env_size(in), false), env, env_size(in));
+    fpu_load(c, in, x86_operand(c, in, env_size(in), false), env, env_size(in), in->opsize == 16 ? 2 : 4);
     take_env(c, in, env);
 }
 
@@ -151,7 +151,7 @@ void exec_fnsave(X86Cpu *c, const X86Insn *in)
         st64le(state + size, st->mantissa);
         st16le(state + size + 8, st->exponent);
     }
-    fpu_store(c, in, x86_operand(c, in, size, true), state, size);
+    fpu_store(c, in, x86_operand(c, in, size, true), state, size, in->opsize == 16 ? 2 : 4);
     fpu_init(&c->fpu);
 }
 
@@ -162,7 +162,7 @@ void exec_frstor(X86Cpu *c, const X86Insn *in)
 
     fpu_check_x87(c, true);
     size += 80;
-    fpu_load(c, in, x86_operand(c, in, size, false), state, size);
+    fpu_load(c, in, x86_operand(c, in, size, false), state, size, in->opsize == 16 ? 2 : 4);
     take_env(c, in, state);
     for (unsigned i = 0; i < 8; i++, at += 10) {
         X86Float *st = &c->fpu.st[(fpu_top(&c->fpu) + i) & 7];

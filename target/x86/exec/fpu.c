@@ -101,15 +101,19 @@ void exec_host_x87(X86Cpu *c, const X86Insn *in)
     fpu_check_x87(c, !(in->row->words & IN_NOWAIT));
     if (form->mem_size) {
         linear = x86_operand(c, in, form->mem_size, form->use & USE_STORE);
+        unsigned align = form->mem_size == 10 ? 8 : form->mem_size;
         if (form->use & USE_LOAD) {
-            fpu_load(c, in, linear, f->mem, form->mem_size);
+            fpu_load(c, in, linear, f->mem, form->mem_size, align);
+        } else {                        /* its faults come even where nothing is stored in the end */
+            fpu_check_address(c, in, linear, form->mem_size, align);
+            x86_probe_write(c, linear, form->mem_size);
         }
     }
     fill_image(&c->fpu, &f->fx);
     f->flags = cc_to_flags(c->cc) | FL_1;
     form->run(f->mem, NULL, NULL, f);
     if ((form->use & USE_STORE) && stored(f, c->fpu.fcw)) {
-        fpu_store(c, in, linear, f->mem, form->mem_size);
+        fpu_store(c, in, linear, f->mem, form->mem_size, 1);
     }
     if (!(in->row->words & IN_NOWAIT)) {        /* the 8087's FENI and FDISI, FSETPM: control */
         note_instruction(c, in);

@@ -14,18 +14,15 @@
 
 static uint64_t load_element(X86Cpu *c, const X86Insn *in, uint64_t linear, unsigned size)
 {
-    return size == 8 ? x86_load64(c, in->segment, linear) : size == 4 ? x86_load32(c, in->segment, linear)
-         : size == 2 ? x86_load16(c, in->segment, linear) : x86_load8(c, in->segment, linear);
+    uint64_t v = 0;
+
+    fpu_load(c, in, linear, &v, size, 1);       /* no #AC (volume 2, VMASKMOV) */
+    return v;
 }
 
 static void store_element(X86Cpu *c, const X86Insn *in, uint64_t linear, uint64_t v, unsigned size)
 {
-    switch (size) {
-    case 8: x86_store64(c, in->segment, linear, v); break;
-    case 4: x86_store32(c, in->segment, linear, (uint32_t)v); break;
-    case 2: x86_store16(c, in->segment, linear, (uint16_t)v); break;
-    default: x86_store8(c, in->segment, linear, (uint8_t)v); break;
-    }
+    fpu_store(c, in, linear, &v, size, 1);
 }
 
 /* Element `i` of the operand whose offset is `off`: offsets wrap at the address size. */
@@ -54,7 +51,7 @@ static void store_active(X86Cpu *c, const X86Insn *in, uint64_t off, unsigned si
     for (unsigned i = 0; i < n; i++) {
         if (mask >> i & 1) {
             uint64_t linear = element_linear(c, in, off, i, size, true);
-            fpu_check_canonical(c, in, linear, size);
+            fpu_check_address(c, in, linear, size, 1);
             x86_probe_write(c, linear, size);
         }
     }
@@ -253,7 +250,7 @@ void *masked_operand(X86Cpu *c, const X86Insn *in, const HostForm *form, uint64_
     if (!(form->use & USE_STORE)) {
         if (x.n == 1 && x.size > 8) {
             if (x.active) {
-                fpu_load(c, in, x86_operand(c, in, x.size, false), f->mem, x.size);
+                fpu_load(c, in, x86_operand(c, in, x.size, false), f->mem, x.size, x.size);
             }
         } else {
             load_active(c, in, *linear, x.size, x.n, x.active, f->mem);

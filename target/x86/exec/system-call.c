@@ -100,7 +100,8 @@ void exec_swapgs(X86Cpu *c, const X86Insn *in)
 static void read_base(X86Cpu *c, const X86Insn *in, unsigned seg)
 {
     require_ud(c, c->cr4 & CR4_FSGSBASE);
-    put_sized(&c->regs[in->rm], in->opsize, c->seg[seg].base);
+    /* 66 does not make it 16 bits (volume 2, RDFSBASE). */
+    put_sized(&c->regs[in->rm], in->opsize == 64 ? 64 : 32, c->seg[seg].base);
 }
 
 static void write_base(X86Cpu *c, const X86Insn *in, unsigned seg)

@@ -242,7 +242,7 @@ static void *memory_operand(X86Cpu *c, const X86Insn *in, const HostForm *form, 
     if (G_LIKELY(((*linear + form->mem_size - 1) & X86_PAGE_MASK) == (store ? e->write : e->read))) {
         return (void *)(*linear + e->addend);
     }
-    fpu_check_canonical(c, in, *linear, form->mem_size);
+    fpu_check_address(c, in, *linear, form->mem_size, form->mem_size);
     if (!store) {
         x86_ld_bytes(c, *linear, f->mem, form->mem_size);
     }
@@ -350,7 +350,7 @@ void exec_movbe(X86Cpu *c, const X86Insn *in)
 {
     unsigned size = in->opsize / 8;
     bool store = in->row->operand[0].kind == OPK_M;
-    uint64_t linear = x86_operand(c, in, size, store);
+    uint64_t linear = x86_linear(c, in->segment, x86_offset(c, in), size, store);
 
     if (store) {
         x86_st(c, linear, swap(c->regs[in->reg], size), size);

@@ -24,6 +24,8 @@ void vex_check_state(X86Cpu *c, const X86Insn *in)
     }
 }
 
+enum { ALIGN_MOST = 16 };               /* what #AC asks of wider operands, too */
+
 /* Where the memory operand is for the stub: in place, or in the frame, where a load has been done. */
 static void *memory_operand(X86Cpu *c, const X86Insn *in, const HostForm *form, uint64_t *linear)
 {
@@ -39,10 +41,14 @@ static void *memory_operand(X86Cpu *c, const X86Insn *in, const HostForm *form, 
         if (host) {
             return (void *)host;
         }
-        fpu_load(c, in, *linear, f->mem, form->mem_size);
+        fpu_load(c, in, *linear, f->mem, form->mem_size, MIN(form->mem_size, ALIGN_MOST));
         return f->mem;
     }
     void *host = vector_unmasked(c, in, form) ? NULL : x86_in_place(c, *linear, form->mem_size);
+    if (!host) {                        /* faults before MXCSR's flags change */
+        fpu_check_address(c, in, *linear, form->mem_size, MIN(form->mem_size, ALIGN_MOST));
+        x86_probe_write(c, *linear, form->mem_size);
+    }
     return host ? host : f->mem;
 }
 
@@ -111,7 +117,7 @@ void exec_host_vex(X86Cpu *c, const X86Insn *in)
         if (in->mask) {
             masked_operand_store(c, in, form, opmask(c, in), linear);
         } else {
-            fpu_store(c, in, linear, mem, form->mem_size);
+            fpu_store(c, in, linear, mem, form->mem_size, 1);
         }
     }
     put_results(c, in, f, form);

@@ -105,7 +105,7 @@ void exec_fxsave(X86Cpu *c, const X86Insn *in)
     put_x87(&c->fpu, in, area);
     put_mxcsr(&c->fpu, area);
     put_xmm(c, area);
-    fpu_store(c, in, linear, area, size);
+    fpu_store(c, in, linear, area, size, 1);
 }
 
 void exec_fxrstor(X86Cpu *c, const X86Insn *in)
@@ -113,7 +113,7 @@ void exec_fxrstor(X86Cpu *c, const X86Insn *in)
     uint8_t area[XSAVE_LEGACY_SIZE];
 
     check_fxsave(c);
-    fpu_load(c, in, aligned_operand(c, in, XSAVE_LEGACY_SIZE, 16, false), area, XSAVE_LEGACY_SIZE);
+    fpu_load(c, in, aligned_operand(c, in, XSAVE_LEGACY_SIZE, 16, false), area, XSAVE_LEGACY_SIZE, 1);
     check_mxcsr(c, ld32le(area + AT_MXCSR));
     take_x87(&c->fpu, in, area);
     c->fpu.mxcsr = ld32le(area + AT_MXCSR);
@@ -288,7 +288,7 @@ static void save(X86Cpu *c, const X86Insn *in, bool compacted, bool all)
     if (compacted && (mask & XCR0_SSE) && c->fpu.mxcsr != MXCSR_RESET) {
         used |= XCR0_SSE;               /* 13.10: MXCSR is part of it there */
     }
-    fpu_load(c, in, linear, area, size);
+    fpu_load(c, in, linear, area, size, 1);
     for (unsigned i = 0; i < G_N_ELEMENTS(x86_components); i++) {
         const XComponent *x = &x86_components[i];
         if ((all ? mask : used) >> x->number & 1) {
@@ -305,7 +305,7 @@ static void save(X86Cpu *c, const X86Insn *in, bool compacted, bool all)
     } else {
         st64le(area + AT_XSTATE_BV, (ld64le(area + AT_XSTATE_BV) & ~mask) | used);
     }
-    fpu_store(c, in, linear, area, size);
+    fpu_store(c, in, linear, area, size, 1);
 }
 
 void exec_xsave(X86Cpu *c, const X86Insn *in) { save(c, in, false, true); }
@@ -333,7 +333,7 @@ static void restore(X86Cpu *c, const X86Insn *in, bool must_be_compacted)
     uint8_t area[XSAVE_AREA_MAX];
     uint64_t mask = requested(c), linear = aligned_operand(c, in, XSAVE_EXTENDED, 64, false);
 
-    fpu_load(c, in, linear, area, XSAVE_EXTENDED);
+    fpu_load(c, in, linear, area, XSAVE_EXTENDED, 1);
     uint64_t state = ld64le(area + AT_XSTATE_BV), comp = ld64le(area + AT_XCOMP_BV);
     bool compacted = comp & XCOMP_COMPACTED;
     if (must_be_compacted && !compacted) {
@@ -342,7 +342,7 @@ static void restore(X86Cpu *c, const X86Insn *in, bool must_be_compacted)
     check_header(c, area, compacted);
     unsigned size = x86_xsave_size(compacted ? comp & c->xcr0 : mask, compacted);
     if (size > XSAVE_EXTENDED) {
-        fpu_load(c, in, linear + XSAVE_EXTENDED, area + XSAVE_EXTENDED, size - XSAVE_EXTENDED);
+        fpu_load(c, in, linear + XSAVE_EXTENDED, area + XSAVE_EXTENDED, size - XSAVE_EXTENDED, 1);
     }
     bool loads_mxcsr = compacted ? mask & state & XCR0_SSE : mask & (XCR0_SSE | XCR0_AVX);
     if (loads_mxcsr) {

@@ -1,0 +1,79 @@
+/*
+ * tests/insn/oracle/excluded.c - what ring 3 of a Linux host cannot show, and why.
+ *
+ * These rows have directed tests instead (tests/insn/sys, tests/unit/test_x86_*.c), as the coverage test
+ * makes sure of.
+ */
+#include "encode.h"
+
+#include <string.h>
+
+static const struct { uint16_t op; const char *why; } excluded[] = {
+    { OP_SYSCALL, "calls the host's kernel" },
+    { OP_SYSENTER, "calls the host's kernel" },
+    { OP_RDTSC, "reads the host's clock" },
+    { OP_RDTSCP, "reads the host's clock and processor number" },
+    { OP_RDPID, "reads the host's processor number" },
+    { OP_RDPMC, "the host decides whether counters may be read" },
+    { OP_CPUID, "describes the host" },
+    { OP_RDRAND, "random" },
+    { OP_RDSEED, "random" },
+    { OP_SGDT, "Linux answers with dummies (UMIP)" },
+    { OP_SIDT, "Linux answers with dummies (UMIP)" },
+    { OP_SLDT, "Linux answers with dummies (UMIP)" },
+    { OP_STR, "Linux answers with dummies (UMIP)" },
+    { OP_SMSW, "Linux answers with dummies (UMIP)" },
+    { OP_LAR, "reads the host's descriptor table" },
+    { OP_LSL, "reads the host's descriptor table" },
+    { OP_VERR, "reads the host's descriptor table" },
+    { OP_VERW, "reads the host's descriptor table" },
+    { OP_XGETBV, "the host's XCR0" },
+    { OP_XSAVE, "the layout is that of the host's XCR0" },
+    { OP_XSAVEC, "the layout is that of the host's XCR0" },
+    { OP_XSAVEOPT, "the layout is that of the host's XCR0" },
+    { OP_XRSTOR, "the layout is that of the host's XCR0" },
+    { OP_INT1, "hypervisors on AMD deliver its trap with RIP at the instruction" },
+    { OP_RSM, "no SMM: #UD by definition here" },
+    { OP_RDPKRU, "the host decides whether there are protection keys" },
+    { OP_WRPKRU, "the host decides whether there are protection keys" },
+};
+
+const char *row_excluded(const X86Row *row)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(excluded); i++) {
+        if (excluded[i].op == row->op) {
+            return excluded[i].why;
+        }
+    }
+    return NULL;
+}
+
+/* Opcodes of the 0F map that are no instructions of ours, but of the host. */
+static bool host_has_more(const OracleCase *c)
+{
+    static const uint8_t more[] = {
+        0x05, 0x34,                     /* system calls; in 32-bit code SYSCALL is AMD's alone */
+        0x2b, 0x78, 0x79,               /* AMD's SSE4A */
+    };
+
+    for (unsigned i = 0; i + 1 < c->len; i++) {
+        bool xsaves = c->code[i + 1] == 0xc7 && (c->code[i + 2] >> 3 & 7) % 2;     /* XSAVES, XRSTORS */
+        if (c->code[i] == 0x0f && (xsaves || memchr(more, c->code[i + 1], sizeof(more)))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool case_excluded(const OracleCase *c, const X86Insn *in)
+{
+    if (!in->row || in->row->op == OP_XSAVES || in->row->op == OP_XRSTORS) {
+        return host_has_more(c);
+    }
+    /* The push is checked in 64-bit mode: an address above 4 GiB is a page fault that Linux, for an erratum of
+     * AMD's K8, lets happen for ever. */
+    if (c->bits != 64 && in->row->op == OP_CALL_FAR && in->mod3 && (in->imm2 & ~3) == (SEL_USER64 & ~3)) {
+        return true;
+    }
+    return row_excluded(in->row) || (in->row->op == OP_INT && in->imm == 0x80);
+}

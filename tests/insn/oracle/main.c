@@ -1,0 +1,387 @@
+/*
+ * insn-oracle - generated instructions on this processor and on the emulated one: every difference is a
+ * bug in one of our tables or handlers, and is shrunk to one line that replays it.
+ *
+ * docs/testing.md says how to read what it prints.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include "compare.h"
+#include "encode.h"
+#include "engine.h"
+#include "missing.h"
+#include "shrink.h"
+#include "../coverage.h"
+#include "text.h"
+
+enum { REPORTS_MAX = 40, LOST_MAX = 20, SKIPPED = 77 };
+
+typedef struct RowForms { unsigned first, count; } RowForms;
+
+typedef struct FormList {               /* for code of one size */
+    GArray *forms;                      /* of Form, those of a row together */
+    GArray *rows;                       /* of RowForms */
+} FormList;
+
+typedef struct Session {
+    uint64_t seed;
+    Generator *generator;
+    Native *native;
+    Engine *engine;
+    OracleResult *ours;                 /* BATCH */
+    OracleCase *shrinking;
+    FormList list[3];                   /* 16, 32, 64 */
+    const char *bits_wanted;
+    GRegex *rows_wanted;
+    uint64_t cases, faults, differing;
+    GHashTable *reported;               /* row and what differs */
+    unsigned lost;                      /* cases that did not end */
+    bool broken;
+} Session;
+
+static const unsigned code_bits[3] = { 16, 32, 64 };
+
+/* ---- which rows ---- */
+
+static bool row_wanted(const Session *s, const X86Row *r, unsigned bits)
+{
+    return !row_excluded(r) && (r->mode == 0 || (r->mode == 2) == (bits == 64))
+        && (!s->rows_wanted || g_regex_match(s->rows_wanted, r->names, 0, NULL))
+        && !feature_missing(r) && s->engine->ops->has(s->engine, r);
+}
+
+static void add_forms(FormList *l, const X86Row *row)
+{
+    RowForms rf = { .first = l->forms->len };
+
+    for (unsigned opcode = row->opcode; opcode < 256; opcode++) {
+        const X86Row *r = NULL;
+        for (unsigned k = 0; (r = x86_row(row->enc * 8 + row->map, opcode, k)) && r != row; k++) {
+        }
+        if (!r) {
+            break;
+        }
+        Form form = { row, row->map, opcode };
+        g_array_append_val(l->forms, form);
+        rf.count++;
+    }
+    g_array_append_val(l->rows, rf);
+}
+
+static void list_forms(Session *s)
+{
+    const X86Row *r;
+
+    for (unsigned b = 0; b < 3; b++) {
+        FormList *l = &s->list[b];
+        l->forms = g_array_new(false, false, sizeof(Form));
+        l->rows = g_array_new(false, false, sizeof(RowForms));
+        for (unsigned i = 0; (r = x86_row_at(i)); i++) {
+            if (row_wanted(s, r, code_bits[b])) {
+                add_forms(l, r);
+            }
+        }
+    }
+}
+
+/* Rows whose feature is missing here, named once each. */
+static void name_missing(const Session *s)
+{
+    const X86Row *r;
+    g_autoptr(GHashTable) said = g_hash_table_new(g_str_hash, g_str_equal);
+
+    for (unsigned i = 0; (r = x86_row_at(i)); i++) {
+        const char *missing = feature_missing(r);
+        if (missing) {
+            coverage_excuse(r, missing);
+        }
+        if ((missing || !s->engine->ops->has(s->engine, r)) && g_hash_table_add(said, (gpointer)feature_of(r))) {
+            printf("not run: rows that need %s, which this %s has not got\n", feature_of(r),
+                   missing ? "host" : "emulated processor");
+        }
+    }
+}
+
+static const Form *pick_form(Session *s, Rng *r, unsigned b)
+{
+    const FormList *l = &s->list[b];
+    const RowForms *rf = &g_array_index(l->rows, RowForms, below(r, l->rows->len));
+
+    return &g_array_index(l->forms, Form, rf->first + below(r, rf->count));
+}
+
+/* ---- running ---- */
+
+static bool case_differs(const OracleCase *c, const OracleResult *ours, X86Insn *in, Difference *d)
+{
+    Undefined u;
+
+    decode_case(c, in);
+    undefined_results(c, in, ours, &c->out, &u);
+    return results_differ(c, ours, &c->out, &u, d);
+}
+
+/* A case that the kernel never comes back from says nothing of ours: Linux lets some page faults happen
+ * again for ever, which it takes for errata of AMD's K8 (a far call out of 32-bit code to 64-bit code).
+ * Too many, though, and something is wrong. */
+static void lose(Session *s, GError *err)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    case_to_text(native_current(s->native), text);
+    printf("LOST %s: %s\n", err->message, text->str);
+    g_error_free(err);
+    s->lost++;
+    err = NULL;
+    if (s->lost > LOST_MAX || !native_restart(s->native, &err)) {
+        fprintf(stderr, "insn-oracle: %s\n", err ? err->message : "too many cases lost");
+        g_clear_error(&err);
+        s->broken = true;
+    }
+}
+
+/* One case on both sides; false: the child is gone. */
+static bool run_alone(Session *s, const OracleCase *c, OracleCase *result, OracleResult *ours)
+{
+    GError *err = NULL;
+
+    memcpy(native_items(s->native), c, offsetof(OracleCase, out));
+    native_start(s->native, 1);
+    if (!native_finish(s->native, &err) || !s->engine->ops->run(s->engine, c, ours, 1, &err)) {
+        lose(s, err);
+        return false;
+    }
+    *result = *native_items(s->native);
+    return true;
+}
+
+typedef struct Shrinking { Session *s; OracleResult ours; OracleCase result; uint16_t op; } Shrinking;
+
+/* A smaller case must be of the same operation, and one that may run natively. */
+static bool shrink_test(void *opaque, const OracleCase *c)
+{
+    Shrinking *t = opaque;
+    Difference d;
+    X86Insn in;
+
+    decode_case(c, &in);
+    if (case_excluded(c, &in) || (in.row ? in.row->op : OP_COUNT) != t->op || t->s->broken) {
+        return false;
+    }
+    return run_alone(t->s, c, &t->result, &t->ours) && case_differs(&t->result, &t->ours, &in, &d);
+}
+
+static void print_case(const OracleCase *c, const X86Insn *in, const Difference *d)
+{
+    g_autoptr(GString) text = g_string_new(NULL), said = g_string_new(NULL), asm_text = g_string_new(NULL);
+
+    case_to_text(c, text);
+    difference_print(d, c, said);
+    x86_disas(c->code, c->len, c->in.rip, c->bits, asm_text);
+    printf("DIFFERS insn-oracle --replay '%s' # %s: %s\n", text->str, asm_text->str, said->str);
+    fflush(stdout);
+}
+
+static void report(Session *s, const OracleCase *c, const X86Insn *in, const Difference *d)
+{
+    g_autofree char *key = g_strdup_printf("%s %s", in->row ? in->row->names : "-", d->what);
+
+    s->differing++;
+    if (g_hash_table_size(s->reported) >= REPORTS_MAX || g_hash_table_contains(s->reported, key)) {
+        return;
+    }
+    g_hash_table_add(s->reported, g_steal_pointer(&key));
+    Shrinking *t = g_aligned_alloc0(1, sizeof(*t), 64);
+    OracleCase *small = s->shrinking;
+    X86Insn now;
+    Difference what = *d;
+    t->s = s;
+    t->op = in->row ? in->row->op : OP_COUNT;
+    *small = *c;
+    if (shrink_test(t, small)) {
+        shrink_case(small, shrink_test, t);
+        if (!s->broken && run_alone(s, small, &t->result, &t->ours)) {
+            case_differs(&t->result, &t->ours, &now, &what);
+        }
+    } else {
+        printf("not seen again when run alone:\n");
+    }
+    print_case(small, in, &what);
+    g_aligned_free(t);
+}
+
+static bool run_batch(Session *s, Rng *r)
+{
+    OracleCase *item = native_items(s->native);
+    static const uint8_t mix[] = { 0, 1, 2, 2 };        /* of code sizes */
+    unsigned b = mix[below(r, sizeof(mix))], n = 0;
+    GError *err = NULL;
+
+    if (s->bits_wanted) {
+        b = !strcmp(s->bits_wanted, "16") ? 0 : !strcmp(s->bits_wanted, "32") ? 1 : 2;
+    }
+    if (!s->list[b].rows->len) {
+        return true;
+    }
+    for (unsigned tries = 0; n < BATCH && tries < 4 * BATCH; tries++) {
+        n += generate(s->generator, pick_form(s, r, b), code_bits[b], &item[n]);
+    }
+    native_start(s->native, n);
+    if (!s->engine->ops->run(s->engine, item, s->ours, n, &err) || !native_finish(s->native, &err)) {
+        lose(s, err);
+        return !s->broken;
+    }
+    GPtrArray *differing = NULL;
+    for (unsigned i = 0; i < n; i++) {
+        X86Insn in;
+        Difference d;
+        s->cases++;
+        s->faults += item[i].out.vector != ORACLE_NONE;
+        if (case_differs(&item[i], &s->ours[i], &in, &d)) {
+            OracleCase *copy = g_aligned_alloc0(1, sizeof(*copy), 64);
+            *copy = item[i];
+            differing = differing ? differing : g_ptr_array_new_with_free_func(g_aligned_free);
+            g_ptr_array_add(differing, copy);
+            s->ours[differing->len - 1] = s->ours[i];
+        }
+    }
+    for (unsigned i = 0; differing && i < differing->len && !s->broken; i++) {
+        X86Insn in;
+        Difference d;
+        OracleCase *c = g_ptr_array_index(differing, i);
+        if (case_differs(c, &s->ours[i], &in, &d)) {
+            report(s, c, &in, &d);
+        }
+    }
+    if (differing) {
+        g_ptr_array_free(differing, true);
+    }
+    return !s->broken;
+}
+
+static double cpu_seconds(pid_t child)
+{
+    clockid_t clock;
+    struct timespec a = { 0 }, b = { 0 };
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
+    if (!clock_getcpuclockid(child, &clock)) {
+        clock_gettime(clock, &b);
+    }
+    return a.tv_sec + b.tv_sec + 1e-9 * (a.tv_nsec + b.tv_nsec);
+}
+
+static void run_all(Session *s, double seconds, uint64_t count)
+{
+    Rng r = { s->seed ^ 0x6f7261636c65 };
+    double cpu = cpu_seconds(native_pid(s->native));
+    g_autoptr(GTimer) timer = g_timer_new();
+
+    while (s->cases < count && (seconds == 0 || g_timer_elapsed(timer, NULL) < seconds)) {
+        if (!run_batch(s, &r)) {
+            break;
+        }
+    }
+    double wall = g_timer_elapsed(timer, NULL);
+    cpu = s->broken ? 0 : cpu_seconds(native_pid(s->native)) - cpu;
+    printf("seed %" PRIu64 ": %" PRIu64 " cases, %" PRIu64 " of them faults, in %.1f s: %.0f a second, %.0f a "
+           "second of processor time; %" PRIu64 " differ\n", s->seed, s->cases, s->faults, wall, s->cases / wall,
+           cpu ? s->cases / cpu : 0, s->differing);
+}
+
+static bool replay(Session *s, const char *text)
+{
+    OracleCase *c = s->shrinking, *result = g_aligned_alloc0(1, sizeof(*result), 64);
+    GError *err = NULL;
+    X86Insn in;
+    Difference d;
+    bool same = false;
+
+    if (!case_from_text(text, c, &err)) {
+        fprintf(stderr, "insn-oracle: %s\n", err->message);
+        g_error_free(err);
+    } else if (decode_case(c, &in), case_excluded(c, &in)) {
+        fprintf(stderr, "insn-oracle: this instruction is not run natively: %s\n",
+                in.row && row_excluded(in.row) ? row_excluded(in.row) : "it calls the host's kernel");
+    } else if (run_alone(s, c, result, s->ours)) {
+        same = !case_differs(result, s->ours, &in, &d);
+        if (same) {
+            printf("no difference: exception %d, rip %" PRIx64 ", flags %" PRIx64 "\n", result->out.vector,
+                   result->out.state.rip, result->out.state.flags);
+        } else {
+            print_case(c, &in, &d);
+        }
+    }
+    g_aligned_free(result);
+    return same;
+}
+
+static bool session_open(Session *s)
+{
+    GError *err = NULL;
+
+    s->generator = generator_new(s->seed);
+    s->ours = g_aligned_alloc0(BATCH, sizeof(OracleResult), 64);
+    s->shrinking = g_aligned_alloc0(1, sizeof(OracleCase), 64);
+    s->reported = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    s->native = native_open(generator_background(s->generator), &err);
+    if (!s->native) {
+        printf("%s\n", err->message);
+        return false;
+    }
+    s->engine = engine_handlers.create(generator_background(s->generator), &err);
+    if (!s->engine) {
+        printf("%s\n", err->message);
+    }
+    return s->engine;
+}
+
+int main(int argc, char **argv)
+{
+    static double seconds;
+    static gint64 count, seed;
+    static char *rows, *bits, *text;
+    static const GOptionEntry entries[] = {
+        { "seconds", 0, 0, G_OPTION_ARG_DOUBLE, &seconds, "how long (60 if no count is given)", "S" },
+        { "count", 0, 0, G_OPTION_ARG_INT64, &count, "how many cases", "N" },
+        { "seed", 0, 0, G_OPTION_ARG_INT64, &seed, "of the cases (a fresh one is printed)", "N" },
+        { "rows", 0, 0, G_OPTION_ARG_STRING, &rows, "only rows whose name matches", "REGEX" },
+        { "bits", 0, 0, G_OPTION_ARG_STRING, &bits, "only code of this size", "16|32|64" },
+        { "replay", 0, 0, G_OPTION_ARG_STRING, &text, "one case, as a report names it", "CASE" },
+        { NULL },
+    };
+    g_autoptr(GOptionContext) options = g_option_context_new("- the host processor as oracle");
+    GError *err = NULL;
+    Session s = { 0 };
+
+    g_option_context_add_main_entries(options, entries, NULL);
+    if (!g_option_context_parse(options, &argc, &argv, &err) || argc > 1
+        || (bits && strcmp(bits, "16") && strcmp(bits, "32") && strcmp(bits, "64"))
+        || (rows && !(s.rows_wanted = g_regex_new(rows, 0, 0, &err)))) {
+        fprintf(stderr, "insn-oracle: %s\n", err ? err->message : "unknown argument; see --help");
+        return 2;
+    }
+    s.bits_wanted = bits;
+    s.seed = seed ? (uint64_t)seed : (uint64_t)g_get_real_time() << 16 | (g_random_int() & 0xffff);
+    s.seed &= INT64_MAX;
+    if (!session_open(&s)) {
+        return SKIPPED;
+    }
+    bool good;
+    if (text) {
+        good = replay(&s, text);
+    } else {
+        printf("seed %" PRIu64 "\n", s.seed);
+        name_missing(&s);
+        list_forms(&s);
+        run_all(&s, seconds ? seconds : count ? 0 : 60, count ? (uint64_t)count : UINT64_MAX);
+        good = !s.broken && s.differing == 0 && s.cases > 0;
+    }
+    native_close(s.native);
+    s.engine->ops->destroy(s.engine);
+    return !good;
+}

@@ -1,0 +1,265 @@
+/*
+ * tests/insn/oracle/undefined.c - the one table of results that are not compared, each with its reason.
+ *
+ * Flags that the instruction table calls undefined (`u:`) are left out without a line here.  References
+ * are to the Intel SDM; "AMD" and "Intel" lines hold on hosts of that vendor only.
+ */
+#include "compare.h"
+
+#include <cpuid.h>
+#include <string.h>
+#include "target/x86/cpu.h"
+
+typedef enum Host { ANY_HOST, AMD_HOST, INTEL_HOST } Host;
+typedef enum When {
+    ALWAYS,
+    AFTER_PF_ABOVE,                     /* a page fault in the kernel's half */
+    OFFSET_NOT_CANONICAL,               /* of an operand whose segment has a base */
+    WRAPS_4G,                           /* an operand at the end of the address space of 32-bit code */
+    NEAR_BRANCH_66,                     /* in 64-bit code */
+    TO_NOT_CANONICAL,                   /* a branch in 64-bit code, to an address that is not canonical */
+    PUSHES_SEGMENT_32,                  /* with a 32-bit operand size */
+    SHA_NOT_ALIGNED,
+    PREFETCH_OF_REGISTER,
+    PUSHES_SEGMENT_32_FAULTS,           /* natively */
+    BOTH_FAULT,
+    FAULTING_GATHER,
+    VEX_W_OUTSIDE_64,                   /* PEXTRQ, PINSRQ */
+    FAULT_MAY_SHOW,                     /* the host has one, we have none */
+    FAULT_MAY_HIDE,                     /* the other way round */
+    VECTOR_NOT_ALIGNED,                 /* where it must be */
+    FAR_POINTER_64,                     /* with REX.W */
+    SIZE_16,
+    REPEATED,                           /* F2 or F3 before it */
+    LONG_AND_UNDEFINED,
+    UNDEFINED_AT_PAGE_END,
+    UNMASKED_SIMD,                      /* #XM */
+    UNMASKED_TINY_OR_HUGE,              /* the same, of OE or UE */
+} When;
+
+typedef struct Rule {
+    int op;                             /* OP_*; -1: all */
+    When when;
+    Host host;
+    Undefined what;
+    const char *why;
+} Rule;
+
+static const Rule rules[] = {
+    { -1, AFTER_PF_ABOVE, ANY_HOST, { .error = PF_P },
+      "Linux says of every address of its own half that the page is there, so as not to tell which are" },
+    { -1, OFFSET_NOT_CANONICAL, AMD_HOST, { .all = true },
+      "#GP although the sum with the base of FS or GS is canonical (APM volume 2, 4.8.1 asks for the sum)" },
+    { -1, WRAPS_4G, ANY_HOST, { .all = true },
+      "volume 3A, 5.3: with a limit of FFFFFFFFH accesses that wrap may or may not cause #GP or #SS" },
+    { -1, NEAR_BRANCH_66, AMD_HOST, { .all = true },
+      "AMD's near branches take a 66 prefix for 16 bits (APM volume 1, 3.7.7), Intel's ignore it: so do ours" },
+    { -1, TO_NOT_CANONICAL, AMD_HOST, { .all = true },
+      "Intel's branch faults itself (volume 2, JMP, CALL, RET), AMD's next fetch does" },
+    { -1, PUSHES_SEGMENT_32, AMD_HOST, { .memory = true, .which_fault = true },
+      "volume 2, PUSH: Intel's processors write the selector alone, AMD's a zero-extended one" },
+    { -1, SHA_NOT_ALIGNED, AMD_HOST, { .all = true }, "AMD's SHA instructions take unaligned memory" },
+    { OP_NOP, PREFETCH_OF_REGISTER, AMD_HOST, { .all = true }, "0F 0D with a register: Intel's NOP, #UD on AMD" },
+    { OP_MASKMOVQ, FAULT_MAY_SHOW, ANY_HOST, { .all = true },
+      "volume 2, MASKMOVQ: with a mask of zero page faults may be signaled, or not" },
+    { OP_MASKMOVDQU, FAULT_MAY_SHOW, ANY_HOST, { .all = true },
+      "volume 2, MASKMOVDQU: with a mask of zero page faults may be signaled, or not" },
+    { OP_MASKMOVQ, ALWAYS, AMD_HOST, { .x87 = true }, "AMD leaves TOP and tags changed when the store faults" },
+    { OP_RET_FAR, ALWAYS, AMD_HOST, { .which_fault = true }, "AMD reads CS before the offset" },
+    { OP_IRET, ALWAYS, AMD_HOST, { .which_fault = true }, "AMD reads CS before the offset" },
+    { OP_CALL_FAR, ALWAYS, AMD_HOST, { .which_fault = true, .memory = true },
+      "AMD looks at the stack before the descriptor, and may have pushed when that faults" },
+    { OP_CALL, ALWAYS, AMD_HOST, { .which_fault = true }, "AMD looks at the stack before the limit of CS" },
+    { OP_CMPS, ALWAYS, AMD_HOST, { .which_fault = true }, "AMD reads ES:rDI first" },
+    { OP_FNSTENV, ALWAYS, ANY_HOST, { .which_fault = true }, "the order within a block is the processor's own" },
+    { OP_FLDENV, ALWAYS, ANY_HOST, { .which_fault = true }, "the order within a block is the processor's own" },
+    { OP_FNSAVE, ALWAYS, ANY_HOST, { .which_fault = true }, "the order within a block is the processor's own" },
+    { OP_FRSTOR, ALWAYS, ANY_HOST, { .which_fault = true }, "the order within a block is the processor's own" },
+    { OP_FXSAVE, ALWAYS, ANY_HOST, { .which_fault = true },
+      "volume 2, FXSAVE: #GP or #AC; and the order within a block is the processor's own" },
+    { OP_FXRSTOR, ALWAYS, ANY_HOST, { .which_fault = true },
+      "volume 2, FXRSTOR: #GP or #AC; and the order within a block is the processor's own" },
+    { -1, VECTOR_NOT_ALIGNED, AMD_HOST, { .which_fault = true }, "AMD looks at the alignment before the limit" },
+    { -1, FAR_POINTER_64, AMD_HOST, { .all = true },
+      "AMD's LSS, LFS, LGS and far branches have no 64-bit offsets (APM volume 3, LFS; CALL (Far))" },
+    { OP_FXSAVE, FAULT_MAY_SHOW, ANY_HOST, { .all = true }, "bytes from 416 on are not written, but may be probed" },
+    { OP_FXSAVE, ALWAYS, AMD_HOST, { .operand_byte = 30 }, "AMD's MXCSR_MASK has bit 17, MM" },
+    { OP_FXRSTOR, FAULT_MAY_HIDE, AMD_HOST, { .all = true }, "AMD's MXCSR has bit 17, MM" },
+    { OP_LDMXCSR, FAULT_MAY_HIDE, AMD_HOST, { .all = true }, "AMD's MXCSR has bit 17, MM" },
+    { OP_VLDMXCSR, FAULT_MAY_HIDE, AMD_HOST, { .all = true }, "AMD's MXCSR has bit 17, MM" },
+    { OP_MASKMOVQ, ALWAYS, ANY_HOST, { .which_fault = true }, "as above, #AC included" },
+    { OP_MASKMOVDQU, ALWAYS, ANY_HOST, { .which_fault = true }, "as above, #AC included" },
+    { OP_VMASKMOVDQU, FAULT_MAY_SHOW, ANY_HOST, { .all = true }, "as MASKMOVDQU" },
+    { OP_VMASKMOVDQU, ALWAYS, ANY_HOST, { .which_fault = true }, "as MASKMOVDQU" },
+    { -1, FAULTING_GATHER, ANY_HOST, { .all = true },
+      "volume 2, VPGATHERDD: elements behind the one that faults may or may not be completed; so may their masks" },
+    { -1, VEX_W_OUTSIDE_64, AMD_HOST, { .all = true },
+      "volume 2, PEXTRQ, PINSRQ: VEX.W is ignored outside 64-bit code; on AMD it is #UD" },
+    { OP_POPA, BOTH_FAULT, AMD_HOST, { .all = true }, "AMD has written some registers before the fault" },
+    { -1, PUSHES_SEGMENT_32_FAULTS, AMD_HOST, { .all = true }, "and it is all four bytes that must be writable" },
+    { OP_ENTER, BOTH_FAULT, AMD_HOST, { .all = true },
+      "AMD tries a store at the new top of the stack: #AC and #PF may come from that" },
+    { OP_ENTER, FAULT_MAY_SHOW, AMD_HOST, { .all = true },
+      "AMD tries a store at the new top of the stack: #AC and #PF may come from that" },
+    { OP_UD0, ALWAYS, AMD_HOST, { .all = true }, "AMD's UD0 has no ModRM to fetch, and so no page fault for it" },
+    { OP_UD1, ALWAYS, AMD_HOST, { .all = true }, "AMD's UD1 has no ModRM to fetch, and so no page fault for it" },
+    { OP_ARPL, BOTH_FAULT, AMD_HOST, { .which_fault = true }, "for AMD it is a read at first" },
+    { OP_ARPL, FAULT_MAY_HIDE, AMD_HOST, { .all = true },
+      "AMD looks whether it may write only when it does write" },
+    { OP_MOVSXD, SIZE_16, AMD_HOST, { .all = true }, "AMD's MOVSXD reads 32 bits for a 16-bit result too, Intel's 16" },
+    { OP_LOOPE, REPEATED, AMD_HOST, { .all = true }, "AMD's LOOPE and LOOPNE take F2 and F3 for their condition" },
+    { OP_LOOPNE, REPEATED, AMD_HOST, { .all = true }, "AMD's LOOPE and LOOPNE take F2 and F3 for their condition" },
+    { -1, LONG_AND_UNDEFINED, ANY_HOST, { .which_fault = true },
+      "what is no instruction has no length: too long (#GP), or undefined (#UD)" },
+    { -1, UNDEFINED_AT_PAGE_END, ANY_HOST, { .which_fault = true },
+      "what is no instruction, or EVEX to a processor without AVX-512, has no length: how much is fetched before #UD" },
+    { -1, UNMASKED_TINY_OR_HUGE, ANY_HOST, { .mxcsr = 1 << 5 },
+      "vector.c: beside an unmasked overflow or underflow PE is that of the masked result" },
+    { OP_DPPS, UNMASKED_SIMD, ANY_HOST, { .all = true }, "vector.c: which of its steps faults" },
+    { OP_VDPPS, UNMASKED_SIMD, ANY_HOST, { .all = true }, "vector.c: which of its steps faults" },
+    { OP_VDPPD, UNMASKED_SIMD, ANY_HOST, { .all = true }, "vector.c: which of its steps faults" },
+    { OP_DPPD, UNMASKED_SIMD, ANY_HOST, { .all = true }, "vector.c: which of its steps faults" },
+};
+
+static Host host(void)
+{
+    uint32_t a, b, c, d;
+
+    __cpuid(0, a, b, c, d);
+    return b == 0x756e6547 ? INTEL_HOST : AMD_HOST;     /* "Genu" */
+}
+
+static bool is_canonical(uint64_t v) { return (uint64_t)((int64_t)(v << 16) >> 16) == v; }
+
+/* Of the operand in memory, whatever names its address. */
+static uint64_t offset_of(const OracleCase *c, const X86Insn *in)
+{
+    const uint64_t *regs = c->in.regs, mask = ~0ull >> (64 - in->addrsize);
+
+    if (has_operand(in->row, OPK_X)) {
+        return regs[X86_RSI] & mask;
+    }
+    if (has_operand(in->row, OPK_O)) {
+        return in->imm;
+    }
+    if (in->row->op == OP_XLAT) {
+        return (regs[X86_RBX] + (uint8_t)regs[X86_RAX]) & mask;
+    }
+    if (in->row->op == OP_MASKMOVQ || in->row->op == OP_MASKMOVDQU) {
+        return regs[X86_RDI] & mask;
+    }
+    uint64_t base = in->base < 16 ? regs[in->base] : in->base == X86_RIP ? c->in.rip + in->len : 0;
+    uint64_t off = base + (in->index < 16 ? regs[in->index] << in->scale : 0) + (int64_t)in->disp;
+
+    return off & mask;
+}
+
+static uint64_t linear_of(const OracleCase *c, const X86Insn *in)
+{
+    uint64_t linear = offset_of(c, in) + segment_base(c, in->segment);
+
+    return c->bits == 64 ? linear : (uint32_t)linear;
+}
+
+static bool in_memory(const X86Insn *in) { return in->row && !in->mod3; }
+
+static bool is_near_branch(const X86Insn *in)
+{
+    return in->row && (in->row->words & IN_F64) && (in->row->words & IN_ENDS);
+}
+
+/* Does MXCSR say overflow or underflow, and that it is not masked? */
+static bool tiny_or_huge(const OracleResult *native)
+{
+    uint32_t mxcsr;
+
+    memcpy(&mxcsr, native->state.fx + FX_MXCSR, 4);
+    return mxcsr & ~(mxcsr >> 7) & 0x18;
+}
+
+static bool applies(const Rule *r, const OracleCase *c, const X86Insn *in, const OracleResult *ours,
+                    const OracleResult *native)
+{
+    static Host here;
+
+    if (here == ANY_HOST) {
+        here = host();
+    }
+    if (r->host != ANY_HOST && r->host != here) {
+        return false;
+    }
+    switch (r->when) {
+    case AFTER_PF_ABOVE: return native->vector == EXC_PF && native->cr2 >= 0x7ffffffff000;
+    case OFFSET_NOT_CANONICAL:
+        return in->row && c->bits == 64 && in->segment >= X86_FS && !is_canonical(offset_of(c, in));
+    case WRAPS_4G:
+        return c->bits != 64 && ((in_memory(in) && offset_of(c, in) > 0xffffff00)
+                                 || (uint32_t)(c->in.regs[X86_RSP] - 1) < 64);
+    case NEAR_BRANCH_66:
+        return is_near_branch(in) && c->bits == 64 && in->opsize_prefix;
+    case TO_NOT_CANONICAL:
+        return is_near_branch(in) && c->bits == 64 && ours->vector == EXC_GP;
+    case PUSHES_SEGMENT_32:
+        return in->row && in->row->op == OP_PUSH_SEG && in->opsize == 32;
+    case SHA_NOT_ALIGNED:
+        return in_memory(in) && in->row->cpu == CPUF_SHA_NI && ours->vector == EXC_GP;
+    case PREFETCH_OF_REGISTER:
+        return in->mod3 && in->map == 1 && in->opcode == 0x0d;
+    case FAULT_MAY_SHOW:
+        return ours->vector == ORACLE_NONE;
+    case PUSHES_SEGMENT_32_FAULTS:
+        return in->row && in->row->op == OP_PUSH_SEG && in->opsize == 32 && native->vector != ORACLE_NONE;
+    case FAULTING_GATHER:
+        return in->row && in->row->vsib && native->vector != ORACLE_NONE;
+    case VEX_W_OUTSIDE_64:
+        return in->row && c->bits != 64 && in->enc == X86_VEX && (in->rex & 8) && has_operand(in->row, OPK_E)
+            && in->row->map == 3;
+    case BOTH_FAULT:
+        return ours->vector != ORACLE_NONE && native->vector != ORACLE_NONE;
+    case FAULT_MAY_HIDE:
+        return native->vector == ORACLE_NONE;
+    case VECTOR_NOT_ALIGNED:
+        return in_memory(in) && (in->row->words & IN_ALIGNED);
+    case FAR_POINTER_64:
+        return in_memory(in) && c->bits == 64 && in->opsize == 64
+            && (in->row->operand[0].size == OPS_p || in->row->operand[1].size == OPS_p);
+    case SIZE_16:
+        return in->opsize == 16;
+    case REPEATED:
+        return in->rep;
+    case LONG_AND_UNDEFINED:
+        return !in->row && native->vector == EXC_GP && c->len >= X86_INSN_MAX;
+    case UNDEFINED_AT_PAGE_END:
+        return (!in->row || in->enc == X86_EVEX) && (native->vector == EXC_PF || ours->vector == EXC_PF)
+            && c->code_at + X86_INSN_MAX > ORACLE_PAGE;
+    case UNMASKED_SIMD:
+        return native->vector == EXC_XM;
+    case UNMASKED_TINY_OR_HUGE:
+        return native->vector == EXC_XM && tiny_or_huge(native);
+    default: return true;
+    }
+}
+
+void undefined_results(const OracleCase *c, const X86Insn *in, const OracleResult *ours, const OracleResult *native,
+                       Undefined *u)
+{
+    *u = (Undefined){ .flags = in->row && native->vector == ORACLE_NONE ? in->row->flags_undefined : 0 };
+    for (unsigned i = 0; i < G_N_ELEMENTS(rules); i++) {
+        const Rule *r = &rules[i];
+        if ((r->op == -1 || (in->row && in->row->op == r->op)) && applies(r, c, in, ours, native)) {
+            u->flags |= r->what.flags;
+            u->mxcsr |= r->what.mxcsr;
+            u->fsw |= r->what.fsw;
+            u->error |= r->what.error;
+            u->cr2 |= r->what.cr2;
+            u->which_fault |= r->what.which_fault;
+            if (r->what.operand_byte) {
+                u->not_compared = linear_of(c, in) + r->what.operand_byte;
+            }
+            u->x87 |= r->what.x87;
+            u->memory |= r->what.memory;
+            u->bases |= r->what.bases;
+            u->all |= r->what.all;
+        }
+    }
+}
