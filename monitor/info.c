@@ -16,6 +16,17 @@ typedef bool Info(Session *s, bool all, GString *out, GError **errp);
 
 /* ---- processors ---- */
 
+/* Where an accelerator keeps the registers of running processors, they are asked for. */
+static void sync_registers(Session *s)
+{
+    Accel *a = s->all->host.accel(s->all->host.opaque);
+    GPtrArray *vcpus = s->all->m->vcpus;
+
+    for (guint i = 0; a->ops->sync && i < vcpus->len; i++) {
+        a->ops->sync(a, g_ptr_array_index(vcpus, i));
+    }
+}
+
 static bool each_cpu(Session *s, bool all, GString *out, GError **errp, void (*fn)(X86Cpu *c, GString *out))
 {
     GPtrArray *vcpus = s->all->m->vcpus;
@@ -24,6 +35,7 @@ static bool each_cpu(Session *s, bool all, GString *out, GError **errp, void (*f
     if (!c) {
         return false;
     }
+    sync_registers(s);
     for (guint i = 0; all && i < vcpus->len; i++) {
         g_string_append_printf(out, "CPU#%u\n", i);
         fn(x86_cpu(g_ptr_array_index(vcpus, i)), out);
@@ -53,6 +65,7 @@ static bool info_cpus(Session *s, bool all, GString *out, GError **errp)
 {
     GPtrArray *vcpus = s->all->m->vcpus;
 
+    sync_registers(s);
     for (guint i = 0; i < vcpus->len; i++) {
         const X86Cpu *c = x86_cpu(g_ptr_array_index(vcpus, i));
         g_string_append_printf(out, "%c CPU #%u: pc=0x%016" PRIx64 "%s\n", i == s->cpu ? '*' : ' ', i,

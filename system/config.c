@@ -77,7 +77,7 @@ void config_free(Config *c)
     }
     GPtrArray *lists[] = { c->firmware_dirs, c->drives, c->devices, c->globals, c->chardevs, c->serial,
                            c->parallel, c->monitors, c->gdb, c->accels };
-    char *texts[] = { c->machine, c->cpu, c->vga, c->name, c->rtc_base, c->bios, c->image, c->kernel,
+    char *texts[] = { c->machine, c->kernel_irqchip, c->cpu, c->vga, c->name, c->rtc_base, c->bios, c->image, c->kernel,
                       c->initrd, c->append, c->boot_order, c->boot_once, c->display, c->log_items,
                       c->log_file, c->pidfile };
     for (unsigned i = 0; i < G_N_ELEMENTS(lists); i++) {
@@ -389,6 +389,26 @@ static bool check_memory(const Config *c, const BoardClass *board, GError **errp
     return true;
 }
 
+/* -machine kernel_irqchip= goes to where it means something. */
+static bool resolve_irqchip(Config *c, GError **errp)
+{
+    bool used = !c->kernel_irqchip;
+
+    for (guint i = 0; !used && i < c->accels->len; i++) {
+        char **spec = (char **)&g_ptr_array_index(c->accels, i);
+        if (!strcmp(*spec, "kvm") || g_str_has_prefix(*spec, "kvm,")) {
+            char *old = *spec;
+            *spec = g_strdup_printf("%s,kernel_irqchip=%s", old, c->kernel_irqchip);
+            g_free(old);
+            used = true;
+        }
+    }
+    if (!used) {
+        error_set(errp, "-machine kernel_irqchip=%s: it takes -accel kvm", c->kernel_irqchip);
+    }
+    return used;
+}
+
 static bool resolve_machine(Config *c, GError **errp)
 {
     const BoardClass *board = c->machine ? board_find(c->machine) : board_classes[0];
@@ -398,6 +418,9 @@ static bool resolve_machine(Config *c, GError **errp)
     }
     if (!c->accels->len) {
         accel_default_chain(c->accels);
+    }
+    if (!resolve_irqchip(c, errp)) {
+        return false;
     }
     c->cpu = c->cpu ? c->cpu : g_strdup("max");
     c->vga = c->vga ? c->vga : g_strdup("std");

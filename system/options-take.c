@@ -67,6 +67,9 @@ bool take_machine(Config *c, const OptionUse *use, GError **errp)
         }
         set_text(&c->machine, type);
     }
+    if (keyvals_str(use->keys, "kernel_irqchip")) {
+        set_text(&c->kernel_irqchip, keyvals_str(use->keys, "kernel_irqchip"));
+    }
     c->no_acpi = !keyvals_bool(use->keys, "acpi", !c->no_acpi);
     c->no_graphics = !keyvals_bool(use->keys, "graphics", !c->no_graphics);
     return !accel || accel_parse(accel, c->accels, errp);

@@ -23,9 +23,12 @@ static const char *const modes[] = { "readline", NULL };
 static const char *const reboot_actions[] = { "reset", "shutdown", NULL };
 static const char *const shutdown_actions[] = { "poweroff", "pause", NULL };
 
+static const char *const irqchips[] = { "off", "split", "on", NULL };
+
 static const KeySpec machine_keys[] = {
     { "type", KEY_STR, "the board" },
     { "accel", KEY_STR, "as -accel" },
+    { "kernel_irqchip", KEY_ENUM, "as -accel kvm,kernel_irqchip=", .values = irqchips },
     { "acpi", KEY_BOOL, "off: as -no-acpi" },
     { "graphics", KEY_BOOL, "off: firmware uses the serial port instead of the screen" },
     { NULL },

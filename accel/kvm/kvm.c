@@ -39,6 +39,9 @@ static void kvm_destroy(Accel *a)
     Kvm *k = (Kvm *)a;
 
     kvm_slots_fini(k);
+    if (a->machine->irqchip == &k->chip) {
+        a->machine->irqchip = NULL;
+    }
     if (k->vm >= 0) {
         close(k->vm);
     }
@@ -75,7 +78,7 @@ static bool make_vm(Kvm *k, GError **errp)
     /* Ring 3's, too: the interpreter does it, instead of the guest getting #UD. */
     struct kvm_enable_cap emulation = { .cap = KVM_CAP_EXIT_ON_EMULATION_FAILURE, .args = { 1 } };
     kvm_ioctl(k->vm, KVM_ENABLE_CAP, &emulation);
-    return kvm_cpuid_init(k, errp) && kvm_slots_init(k, errp);
+    return kvm_irqchip_init(k, errp) && kvm_cpuid_init(k, errp) && kvm_slots_init(k, errp);
 }
 
 static Accel *kvm_create(Machine *m, const KeyVals *options, GError **errp)
@@ -90,6 +93,7 @@ static Accel *kvm_create(Machine *m, const KeyVals *options, GError **errp)
     k->accel.machine = m;
     k->fd = fd;
     k->vm = -1;
+    k->irqchip = keyvals_num(options, "kernel_irqchip", KVM_IRQCHIP_NONE);
     k->breakpoints = g_array_new(false, false, sizeof(uint64_t));
     if (!make_vm(k, errp)) {
         kvm_destroy(&k->accel);
@@ -158,7 +162,7 @@ static bool kvm_vcpu_create(Accel *a, Vcpu *vcpu, GError **errp)
     v->fd = -1;
     v->run = MAP_FAILED;
     v->stopped_at = ~0ull;
-    v->tsc_moved = true;
+    v->tsc_moved = v->lapic_moved = true;
     vcpu->accel_data = v;
     if (!make_vcpu(v, errp)) {
         kvm_vcpu_destroy(a, vcpu);
@@ -173,7 +177,67 @@ static void kvm_vcpu_reset(Accel *a, Vcpu *vcpu)
     KvmVcpu *v = vcpu->accel_data;
 
     v->events = (struct kvm_vcpu_events){ 0 };
-    v->tsc_moved = true;
+    v->tsc_moved = v->lapic_moved = true;
+    v->tsc_deadline = 0;
+    if (vcpu->index == 0) {
+        kvm_irqchip_reset(v->kvm);
+    }
+}
+
+/* ---- a look at a processor that runs ---- */
+
+typedef struct Look { GMutex lock; GCond done; bool seen; } Look;
+
+static void free_look(gpointer p)
+{
+    Look *l = p;
+
+    g_mutex_clear(&l->lock);
+    g_cond_clear(&l->done);
+}
+
+/* On the vCPU's thread; whatever is posted finds the registers in the CPU struct. */
+static void seen(Vcpu *vcpu, void *arg)
+{
+    Look *l = arg;
+
+    g_mutex_lock(&l->lock);
+    l->seen = true;
+    g_cond_signal(&l->done);
+    g_mutex_unlock(&l->lock);
+    g_atomic_rc_box_release_full(l, free_look);
+}
+
+static bool in_run(KvmVcpu *v)
+{
+    Vcpu *vcpu = &v->cpu->vcpu;
+
+    g_mutex_lock(&vcpu->lock);
+    bool running = v->in_run;
+    g_mutex_unlock(&vcpu->lock);
+    return running;
+}
+
+static void kvm_sync(Accel *a, Vcpu *vcpu)
+{
+    enum { AGAIN_US = 10000 };          /* it may have stopped without a look at what was posted */
+    KvmVcpu *v = vcpu->accel_data;
+
+    if (!in_run(v)) {
+        return;
+    }
+    Look *l = g_atomic_rc_box_new0(Look);
+    g_mutex_init(&l->lock);
+    g_cond_init(&l->done);
+    vcpu_post(vcpu, seen, g_atomic_rc_box_acquire(l));
+    machine_unlock(a->machine);
+    g_mutex_lock(&l->lock);
+    while (!l->seen && in_run(v)) {
+        g_cond_wait_until(&l->done, &l->lock, g_get_monotonic_time() + AGAIN_US);
+    }
+    g_mutex_unlock(&l->lock);
+    g_atomic_rc_box_release_full(l, free_look);
+    machine_lock(a->machine);
 }
 
 static void pull(Accel *a, Vcpu *vcpu)
@@ -215,6 +279,7 @@ const AccelOps accel_kvm = {
     .vcpu_destroy = kvm_vcpu_destroy,
     .run = kvm_run_vcpu,
     .reset = kvm_vcpu_reset,
+    .sync = kvm_sync,
     .pull = pull,
     .push = push,
     .flush = kvm_flush,

@@ -34,6 +34,10 @@ typedef struct Kvm {
     MemListener mem_listener;
     GArray *slots;                              /* of KvmSlot, sorted by address (slots.c) */
     bool a20_off;                               /* as the slots are laid out */
+    Irqchip chip;                               /* what the machine's models see (irqchip.c) */
+    struct kvm_irq_routing_entry routes[KVM_IOAPIC_NUM_PINS];
+    struct kvm_irqchip power_up[KVM_NR_IRQCHIPS];
+    struct kvm_pit_state2 pit_power_up;
     GArray *breakpoints;                        /* of uint64_t; changed only while paused */
 } Kvm;
 
@@ -62,6 +66,8 @@ typedef struct KvmVcpu {
     uint64_t tsc_offset;                        /* as the kernel has it */
     bool tsc_moved;                             /* it is to be set anew */
     uint64_t apic_base;                         /* as the kernel has it */
+    bool lapic_moved;                           /* the local APIC in the kernel is to be set anew */
+    uint64_t tsc_deadline;                      /* of that APIC */
     const char *failed;                         /* an ioctl of pull or push that failed; NULL: none */
     int failed_errno;
     struct {
@@ -88,6 +94,12 @@ typedef struct KvmSlot {
 bool kvm_slots_init(Kvm *k, GError **errp);
 void kvm_slots_fini(Kvm *k);
 void kvm_slots_set_a20(Kvm *k, bool on);
+
+/* ---- irqchip.c ---- */
+bool kvm_irqchip_init(Kvm *k, GError **errp);
+void kvm_irqchip_reset(Kvm *k);
+bool kvm_lapic_get(KvmVcpu *v);
+bool kvm_lapic_put(KvmVcpu *v);
 
 /* ---- state.c, fpu.c, msrs.c, cpuid.c ---- */
 void kvm_pull(KvmVcpu *v);

@@ -25,7 +25,7 @@ static const MsrRow rows[] = {
     ROW(0xc0000082, lstar), ROW(0xc0000083, cstar), ROW(0xc0000084, fmask), ROW(0xc0000102, kernel_gs_base),
     ROW(0xc0000103, tsc_aux),
 };
-enum { MSR_TSC = 0x10, MOST_MSRS = 64 };
+enum { MSR_TSC = 0x10, MSR_TSC_DEADLINE = 0x6e0, MOST_MSRS = 64 };
 
 /* KVM_GET_MSRS or KVM_SET_MSRS of one. */
 static bool access_msr(const KvmVcpu *v, unsigned long request, uint32_t msr, uint64_t *value)
@@ -79,6 +79,9 @@ bool kvm_msrs_get(KvmVcpu *v)
         !access_msr(v, KVM_GET_MSRS, MSR_TSC, &tsc)) {
         return false;
     }
+    if (v->kvm->irqchip != KVM_IRQCHIP_NONE) {
+        access_msr(v, KVM_GET_MSRS, MSR_TSC_DEADLINE, &v->tsc_deadline);
+    }
     for (unsigned i = 0; i < v->msrs->nmsrs; i++) {
         memcpy(v->msr_field[i].at, &v->msrs->entries[i].data, v->msr_field[i].size);
     }
@@ -104,7 +107,12 @@ bool kvm_msrs_put(KvmVcpu *v)
         uint64_t tsc = vcpu_tsc(vcpu);
         v->tsc_moved = false;
         v->tsc_offset = vcpu->tsc_offset;
-        return access_msr(v, KVM_SET_MSRS, MSR_TSC, &tsc);
+        if (!access_msr(v, KVM_SET_MSRS, MSR_TSC, &tsc)) {
+            return false;
+        }
+        if (v->kvm->irqchip != KVM_IRQCHIP_NONE) {          /* it is a time of this TSC */
+            access_msr(v, KVM_SET_MSRS, MSR_TSC_DEADLINE, &v->tsc_deadline);
+        }
     }
     return true;
 }

@@ -230,10 +230,10 @@ static void take_apic_registers(KvmVcpu *v)
     Vcpu *vcpu = &v->cpu->vcpu;
     const IntCtl *ops = vcpu->intctl;
 
-    if (v->kvm->irqchip != KVM_IRQCHIP_NONE || !ops) {
+    if (!ops) {
         return;
     }
-    if (v->run->cr8 != task_priority(vcpu)) {
+    if (v->kvm->irqchip == KVM_IRQCHIP_NONE && v->run->cr8 != task_priority(vcpu)) {
         machine_lock(vcpu->machine);
         ops->set_tpr(vcpu->intctl_opaque, (uint8_t)v->run->cr8);
         machine_unlock(vcpu->machine);
@@ -320,6 +320,11 @@ static RunExit serve_exit(KvmVcpu *v, bool stepping, GError **errp)
     case KVM_EXIT_INTR:
     case KVM_EXIT_SET_TPR:
         return RUN_BUDGET;
+    case KVM_EXIT_IOAPIC_EOI:
+        machine_lock(v->cpu->vcpu.machine);
+        v->cpu->vcpu.intctl->ended(v->cpu->vcpu.intctl_opaque, run->eoi.vector);
+        machine_unlock(v->cpu->vcpu.machine);
+        return RUN_BUDGET;
     case KVM_EXIT_SHUTDOWN:
         return RUN_SHUTDOWN;
     case KVM_EXIT_DEBUG:
@@ -343,6 +348,13 @@ static RunExit serve_pulled(KvmVcpu *v)
 {
     X86Cpu *c = v->cpu;
 
+    if (v->kvm->irqchip != KVM_IRQCHIP_NONE) {          /* the kernel does the rest, HLT included */
+        if (atomic_load(&c->vcpu.requests) & VCPU_WORK) {
+            vcpu_run_work(&c->vcpu);
+            sync_a20(v);
+        }
+        return RUN_BUDGET;
+    }
     if (x86_interrupt_due(c)) {
         bool shutdown = kvm_serve_requests(v) == INTERPRETED_SHUTDOWN;
         sync_a20(v);
@@ -368,12 +380,12 @@ static RunExit before(KvmVcpu *v)
     if (!v->loaded) {
         do {
             why = serve_pulled(v);
-        } while (why == RUN_BUDGET && (atomic_load(&vcpu->requests) & by_us) && x86_interrupt_due(v->cpu) &&
-                 !(atomic_load(&vcpu->requests) & VCPU_STOP));
+        } while (why == RUN_BUDGET && v->kvm->irqchip == KVM_IRQCHIP_NONE && (atomic_load(&vcpu->requests) & by_us) &&
+                 x86_interrupt_due(v->cpu) && !(atomic_load(&vcpu->requests) & VCPU_STOP));
         if (why != RUN_BUDGET) {
             return why;
         }
-        if (vcpu->halted) {
+        if (vcpu->halted && v->kvm->irqchip == KVM_IRQCHIP_NONE) {
             return RUN_HALTED;
         }
         kvm_push(v);
@@ -474,6 +486,8 @@ RunExit kvm_run_vcpu(Accel *a, Vcpu *vcpu, uint64_t max_insns, GError **errp)
     RunExit why = loop(v, max_insns == 1, errp);
     kvm_pull(v);
     leave(v);
-    v->tsc_moved |= why == RUN_REQUEST;         /* a pause: the TSC stands still with the clock */
+    if (why == RUN_REQUEST) {                   /* a pause: the TSC stands still with the clock */
+        v->tsc_moved = v->lapic_moved = true;
+    }
     return why;
 }

@@ -234,6 +234,9 @@ void kvm_pull(KvmVcpu *v)
     if (!kvm_msrs_get(v)) {
         failed(v, "KVM_GET_MSRS");
     }
+    if (!kvm_lapic_get(v)) {
+        failed(v, "KVM_GET_LAPIC");
+    }
 #define TAKE(field, reg) c->regs[X86_##reg] = r.field;
     GENERAL(TAKE)
 #undef TAKE
@@ -265,7 +268,7 @@ void kvm_push(KvmVcpu *v)
         return;
     }
     sregs_to_kvm(c, &s);
-    if (v->kvm->irqchip == KVM_IRQCHIP_NONE && c->vcpu.intctl) {
+    if (c->vcpu.intctl && (v->kvm->irqchip == KVM_IRQCHIP_NONE || v->lapic_moved)) {
         s.apic_base = c->vcpu.intctl->get_base(c->vcpu.intctl_opaque);
         s.cr8 = c->vcpu.intctl->get_tpr(c->vcpu.intctl_opaque);
     }
@@ -275,6 +278,9 @@ void kvm_push(KvmVcpu *v)
     }
     if (!kvm_fpu_put(v)) {
         failed(v, "KVM_SET_XSAVE");
+    }
+    if (!kvm_lapic_put(v)) {
+        failed(v, "KVM_SET_LAPIC");
     }
     if (!kvm_msrs_put(v)) {
         failed(v, "KVM_SET_MSRS");

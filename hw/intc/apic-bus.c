@@ -13,7 +13,7 @@
 
 enum {
     PAGE_AT = 0xfee00000,
-    MSI_LOGICAL = 1 << 2, MSI_HINT = 1 << 3, MSI_LEVEL = 1 << 15,
+    MSI_LOGICAL = 1 << 2, MSI_HINT = 1 << 3, MSI_ASSERT = 1 << 14, MSI_LEVEL = 1 << 15,
     MAX_IOAPICS = 4,
 };
 
@@ -125,8 +125,23 @@ void apic_bus_send(ApicBus *s, Apic *from, unsigned shorthand, const ApicMessage
     deliver(s, msg, shorthand, from);
 }
 
+void apic_message_to_msi(const ApicMessage *msg, uint64_t *address, uint32_t *data)
+{
+    *address = PAGE_AT | (uint64_t)(msg->dest & 0xff) << 12 | (msg->logical ? MSI_LOGICAL : 0);
+    *data = msg->vector | (uint32_t)msg->mode << 8 | (msg->level ? MSI_LEVEL | MSI_ASSERT : 0);
+}
+
 bool apic_bus_deliver(Device *apics, const ApicMessage *msg)
 {
+    const Irqchip *kernel = apics->machine->irqchip;
+
+    if (kernel) {
+        uint64_t address;
+        uint32_t data;
+
+        apic_message_to_msi(msg, &address, &data);
+        return kernel->send(kernel->opaque, address, data);
+    }
     return deliver((ApicBus *)apics, msg, 0, NULL);
 }
 

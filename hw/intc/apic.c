@@ -113,10 +113,19 @@ static bool pic_reaches_cpu(const Apic *a)
                         (!(lint0 & LVT_MASKED) && ((lint0 >> 8) & 7) == APIC_EXTINT));
 }
 
+/* The chip is the kernel's; the 8259's INTR is all that passes here. */
+static bool in_kernel(const Apic *a)
+{
+    return a->dev.machine->irqchip;
+}
+
 static bool apic_pending(void *opaque)
 {
     const Apic *a = opaque;
 
+    if (in_kernel(a)) {
+        return a->lint0;
+    }
     return pic_reaches_cpu(a) || a->extint || deliverable(a) >= 0;
 }
 
@@ -140,7 +149,7 @@ static int apic_acknowledge(void *opaque)
     Device *pic = apic_bus_pic(a->bus);
     int vector = -1;
 
-    if (pic && (pic_reaches_cpu(a) || a->extint)) {
+    if (pic && (in_kernel(a) ? a->lint0 : pic_reaches_cpu(a) || a->extint)) {
         a->extint = false;
         vector = pic_acknowledge(pic);
     } else if ((vector = deliverable(a)) >= 0) {
@@ -268,7 +277,7 @@ void apic_set_lint0(Apic *a, bool level)
     bool edge = level && !a->lint0;
 
     a->lint0 = level;
-    if (edge && globally_enabled(a) && ((a->lvt[LVT_LINT0] >> 8) & 7) != APIC_EXTINT) {
+    if (edge && !in_kernel(a) && globally_enabled(a) && ((a->lvt[LVT_LINT0] >> 8) & 7) != APIC_EXTINT) {
         apic_local_interrupt(a, LVT_LINT0);
     }
     apic_update(a);
@@ -276,7 +285,7 @@ void apic_set_lint0(Apic *a, bool level)
 
 void apic_lint1_edge(Apic *a)
 {
-    if (!globally_enabled(a)) {
+    if (in_kernel(a) || !globally_enabled(a)) {
         vcpu_raise(a->vcpu, VCPU_NMI);          /* the pin is NMI then: 11.4.3 */
     } else {
         apic_local_interrupt(a, LVT_LINT1);
@@ -587,6 +596,53 @@ static bool apic_write_msr(void *opaque, unsigned reg, uint64_t value)
     return true;
 }
 
+/* ---- the kernel's registers (IntCtl) ---- */
+
+static void apic_ended(void *opaque, uint8_t vector)
+{
+    Apic *a = opaque;
+
+    apic_bus_eoi(a->bus, vector);
+}
+
+static void apic_take_registers(void *opaque, const uint32_t regs[64])
+{
+    Apic *a = opaque;
+
+    memcpy(a->isr, regs + APIC_ISR, sizeof(a->isr));
+    memcpy(a->tmr, regs + APIC_TMR, sizeof(a->tmr));
+    memcpy(a->irr, regs + APIC_IRR, sizeof(a->irr));
+    memcpy(a->lvt, regs + APIC_LVT, sizeof(a->lvt));
+    a->tpr = (uint8_t)regs[APIC_TPR];
+    a->ldr = regs[APIC_LDR];
+    a->dfr = regs[APIC_DFR];
+    a->svr = regs[APIC_SVR];
+    a->esr = regs[APIC_ESR];
+    a->icr_low = regs[APIC_ICR_LOW];
+    a->icr_high = regs[APIC_ICR_HIGH];
+    a->initial_count = regs[APIC_INITIAL_COUNT];
+    a->divide = regs[APIC_DIVIDE];
+}
+
+static void apic_give_registers(void *opaque, uint32_t regs[64])
+{
+    const Apic *a = opaque;
+
+    memcpy(regs + APIC_ISR, a->isr, sizeof(a->isr));
+    memcpy(regs + APIC_TMR, a->tmr, sizeof(a->tmr));
+    memcpy(regs + APIC_IRR, a->irr, sizeof(a->irr));
+    memcpy(regs + APIC_LVT, a->lvt, sizeof(a->lvt));
+    regs[APIC_TPR] = a->tpr;
+    regs[APIC_LDR] = a->ldr;
+    regs[APIC_DFR] = a->dfr;
+    regs[APIC_SVR] = a->svr;
+    regs[APIC_ESR] = a->esr;
+    regs[APIC_ICR_LOW] = a->icr_low;
+    regs[APIC_ICR_HIGH] = a->icr_high;
+    regs[APIC_INITIAL_COUNT] = a->initial_count;
+    regs[APIC_DIVIDE] = a->divide;
+}
+
 static const IntCtl apic_intctl = {
     .acknowledge = apic_acknowledge,
     .pending = apic_pending,
@@ -598,6 +654,9 @@ static const IntCtl apic_intctl = {
     .write_msr = apic_write_msr,
     .set_deadline = apic_timer_set_deadline,
     .get_deadline = apic_timer_get_deadline,
+    .ended = apic_ended,
+    .take_registers = apic_take_registers,
+    .give_registers = apic_give_registers,
 };
 
 /* ---- life cycle ---- */

@@ -60,6 +60,8 @@ void apic_bus_remove_ioapic(Device *apics, void *ioapic);
 Device *apic_bus_pic(ApicBus *s);                       /* NULL: none connected */
 extern const BusClass apic_bus_class;
 bool apic_bus_attach(ApicBus *s, Apic *a, GError **errp);
+/* As it is written to memory: SDM vol. 3, 11.11. */
+void apic_message_to_msi(const ApicMessage *msg, uint64_t *address, uint32_t *data);
 void apic_bus_detach(ApicBus *s, Apic *a);
 /* The ICR's way: shorthand 0 none, 1 self, 2 all, 3 all but self. */
 void apic_bus_send(ApicBus *s, Apic *from, unsigned shorthand, const ApicMessage *msg);

@@ -168,7 +168,13 @@ void pic_set_input(void *pic, int irq, bool level)
 {
     PicPair *s = pic;
 
+    const Irqchip *kernel = s->dev.machine->irqchip;
+
     if (irq < 0 || irq > 15 || irq == CASCADE) {
+        return;
+    }
+    if (kernel && kernel->all) {
+        kernel->set_line(kernel->opaque, (unsigned)irq, level);
         return;
     }
     pic_line(&s->pic[irq >> 3], irq & 7, level);
@@ -367,6 +373,12 @@ static void i8259_settle(Device *d)
 static void i8259_info(Device *d, GString *out)
 {
     const PicPair *s = (const PicPair *)d;
+
+    const Irqchip *kernel = d->machine->irqchip;
+    if (kernel && kernel->all) {
+        kernel->describe(kernel->opaque, IRQCHIP_PIC, out);
+        return;
+    }
 
     for (unsigned i = 0; i < 2; i++) {
         const Pic *p = &s->pic[i];

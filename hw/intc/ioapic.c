@@ -34,13 +34,34 @@ typedef struct IoApic {
     Device *apics;
 } IoApic;
 
-static bool send_entry(IoApic *s, unsigned pin)
+static ApicMessage message(const IoApic *s, unsigned pin)
 {
     uint64_t e = s->entry[pin];
-    ApicMessage msg = {
+
+    return (ApicMessage){
         .dest = (uint32_t)(e >> 56), .logical = e & ENTRY_LOGICAL, .mode = (ApicMode)(e >> 8 & 7),
         .vector = (uint8_t)e, .level = e & ENTRY_LEVEL,
     };
+}
+
+/* Local APICs in the kernel tell of the end of those vectors only that they know of. */
+static void tell_kernel(const IoApic *s, unsigned pin)
+{
+    const Irqchip *kernel = s->dev.machine->irqchip;
+
+    if (kernel && !kernel->all) {
+        ApicMessage msg = message(s, pin);
+        uint64_t address;
+        uint32_t data;
+
+        apic_message_to_msi(&msg, &address, &data);
+        kernel->route(kernel->opaque, pin, address, data);
+    }
+}
+
+static bool send_entry(IoApic *s, unsigned pin)
+{
+    ApicMessage msg = message(s, pin);
 
     s->irq_count[pin]++;
     return s->apics && apic_bus_deliver(s->apics, &msg);
@@ -69,7 +90,15 @@ void ioapic_set_input(void *ioapic, int pin, bool level)
     IoApic *s = ioapic;
     bool was;
 
+    const Irqchip *kernel = s->dev.machine->irqchip;
+
     if (pin < 0 || pin >= IOAPIC_PINS) {
+        return;
+    }
+    if (kernel && kernel->all) {
+        if (pin > 15) {                         /* the others come by the 8259's model */
+            kernel->set_line(kernel->opaque, (unsigned)pin, level);
+        }
         return;
     }
     was = s->lines >> pin & 1;
@@ -130,6 +159,7 @@ static void write_register(IoApic *s, uint32_t val)
         }
     }
     s->entry[pin] = e;
+    tell_kernel(s, pin);
     ioapic_service_level(s, pin);
 }
 
@@ -195,6 +225,12 @@ static void ioapic_info(Device *d, GString *out)
 {
     static const char *const mode[] = { "fixed", "lowest", "smi", "reserved", "nmi", "init", "sipi", "extint" };
     const IoApic *s = (const IoApic *)d;
+
+    const Irqchip *kernel = d->machine->irqchip;
+    if (kernel && kernel->all) {
+        kernel->describe(kernel->opaque, IRQCHIP_IOAPIC, out);
+        return;
+    }
 
     g_string_append_printf(out, "ioapic: id=%u select=%02x lines=%06x\n", s->id, s->select, s->lines);
     for (unsigned i = 0; i < IOAPIC_PINS; i++) {

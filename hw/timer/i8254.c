@@ -209,6 +209,12 @@ static void pit_info(Device *d, GString *out)
     Pit *s = (Pit *)d;
     int64_t now = tick_now(s);
 
+    const Irqchip *kernel = d->machine->irqchip;
+    if (kernel && kernel->all) {
+        kernel->describe(kernel->opaque, IRQCHIP_PIT, out);
+        return;
+    }
+
     for (unsigned i = 0; i < 3; i++) {
         PitChannel *c = &s->channel[i];
 

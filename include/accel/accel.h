@@ -54,6 +54,9 @@ struct AccelOps {
      * interrupt led to, before the first instruction there (KVM: behind it).  With vcpu->hold_interrupts
      * none is taken.  KVM counts no instructions: unless it steps it runs until something else ends it. */
     RunExit (*run)(Accel *a, Vcpu *c, uint64_t max_insns, GError **errp);
+    /* Registers of a processor that may be running, as they are about now, to the CPU struct; drops the
+     * lock to wait.  NULL: they are always there. */
+    void (*sync)(Accel *a, Vcpu *c);
     void (*pull)(Accel *a, Vcpu *c);        /* only lazy_state: registers to the CPU struct ... */
     void (*push)(Accel *a, Vcpu *c);        /* ... and back */
     void (*flush)(Accel *a, Vcpu *c);       /* registers or memory were changed from outside */

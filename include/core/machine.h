@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include "core/clock.h"
 #include "core/device.h"
+#include "core/irqchip.h"
 #include "core/loop.h"
 #include "core/memory.h"
 #include "core/vcpu.h"
@@ -58,6 +59,7 @@ struct Machine {
     /* Names from -chardev, -drive to objects, for device properties; set by system/ or a test. */
     void *(*resolve)(void *opaque, PropKind kind, const char *id, GError **errp);
     void *resolve_opaque;
+    const Irqchip *irqchip;         /* interrupt controllers in the host's kernel; NULL: the models do it all */
 };
 
 Machine *machine_new(Clock *clock);             /* takes the clock over */

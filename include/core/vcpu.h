@@ -45,6 +45,11 @@ typedef struct IntCtl {
     bool (*write_msr)(void *opaque, unsigned reg, uint64_t value);
     bool (*set_deadline)(void *opaque, uint64_t tsc);   /* IA32_TSC_DEADLINE */
     uint64_t (*get_deadline)(void *opaque);
+    /* With Machine.irqchip.  A level-triggered interrupt has ended; registers by number (offset / 16) from
+     * the kernel's, for `info`, and to it, after a reset. */
+    void (*ended)(void *opaque, uint8_t vector);
+    void (*take_registers)(void *opaque, const uint32_t regs[64]);
+    void (*give_registers)(void *opaque, uint32_t regs[64]);
 } IntCtl;
 
 struct Vcpu {

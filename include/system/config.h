@@ -37,6 +37,7 @@ typedef struct ChardevConfig {
 typedef struct Config {
     /* the machine */
     char *machine, *cpu;            /* NULL: the default */
+    char *kernel_irqchip;           /* of -machine: for kvm in that chain; NULL: not given */
     GPtrArray *accels;              /* of char *: "name" or "name,key=value", a fallback chain */
     uint64_t ram;
     unsigned cpus;

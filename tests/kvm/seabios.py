@@ -12,8 +12,10 @@ import time
 
 DEADLINE = 60 * float(os.environ.get('TINAMOU_SLOW', '1'))
 
-# cli; ax = ds = 0; for each byte of the text: to port e9; then hlt for ever
-BOOT_SECTOR = (bytes.fromhex('fa 31c0 8ed8 fc be207c ac 84c0 7404 e6e9 ebf7 f4 ebfd').ljust(32, b'\x90')
+# sti; ds = 0; hlt until the BIOS's clock at 46c is three ticks on (IRQ 0); for each byte of the text: to port e9;
+# then hlt for ever
+BOOT_SECTOR = (bytes.fromhex('fb fc 31c0 8ed8 8b1e6c04 83c303 f4 391e6c04 72f9 be307c ac 84c0 7404 e6e9 ebf7 fa f4 ebfd')
+               .ljust(48, b'\x90')
                + b'the boot sector runs\0').ljust(510, b'\0') + b'\x55\xaa'
 
 

@@ -139,7 +139,7 @@ static void reset(void)
 }
 
 /* Processor 0 starts processor 1 through their local APICs and waits for what it writes. */
-static void second_processor(void)
+static void second_processor(gconstpointer accel)
 {
     static const uint8_t first[] = {
         0x66, 0xbb, 0x00, 0x03, 0xe0, 0xfe,                     /* mov ebx, 0fee00300h */
@@ -159,7 +159,7 @@ static void second_processor(void)
     if (!kvm_usable()) {
         return;
     }
-    Bench *b = bench_new_running(2, "kvm");
+    Bench *b = bench_new_running(2, accel);
     machine_lock(b->m);
     Device *apics = device_make(b->m, "apic-bus", NULL, NULL, NULL, &err);
     g_assert_no_error(err);
@@ -191,6 +191,8 @@ int main(int argc, char **argv)
     g_test_add_func("/kvm/threads/kick", kick);
     g_test_add_func("/kvm/threads/pause-stops-the-tsc", pause_stops_the_tsc);
     g_test_add_func("/kvm/threads/reset", reset);
-    g_test_add_func("/kvm/threads/second-processor", second_processor);
+    g_test_add_data_func("/kvm/threads/second-processor/off", "kvm", second_processor);
+    g_test_add_data_func("/kvm/threads/second-processor/split", "kvm,kernel_irqchip=split", second_processor);
+    g_test_add_data_func("/kvm/threads/second-processor/on", "kvm,kernel_irqchip=on", second_processor);
     return g_test_run();
 }
