@@ -69,8 +69,8 @@ static void describe_pic(const Kvm *k, GString *out)
         const struct kvm_pic_state *p = &chip.chip.pic;
 
         if (kvm_ioctl(k->vm, KVM_GET_IRQCHIP, &chip) >= 0) {
-            g_string_append_printf(out, "pic%u (in the host's kernel): irr=%02x imr=%02x isr=%02x base=%02x elcr=%02x\n",
-                                   i, p->irr, p->imr, p->isr, p->irq_base, p->elcr);
+            g_string_append_printf(out, "pic%u (in the host's kernel): irr=%02x imr=%02x isr=%02x base=%02x "
+                                   "elcr=%02x\n", i, p->irr, p->imr, p->isr, p->irq_base, p->elcr);
         }
     }
 }
