@@ -149,11 +149,51 @@ static const CharFront server_front = { server_room, server_receive, server_even
 
 /* ---- what happens to the machine ---- */
 
-static void unref(GdbServer *g)
+static gboolean check(gpointer opaque)
 {
-    if (--g->refs) {
-        return;
+    GdbServer *g = opaque;
+
+    g_clear_pointer(&g->check, g_source_unref);
+    gdb_check_stop(g);
+    return G_SOURCE_REMOVE;
+}
+
+/* Later, when whoever paused the machine only for a moment has let it run on. */
+static void check_later(GdbServer *g)
+{
+    if (!g->check) {
+        g->check = g_idle_source_new();
+        g_source_set_priority(g->check, G_PRIORITY_DEFAULT);
+        g_source_set_callback(g->check, check, g, NULL);
+        g_source_attach(g->check, loop_context(g->m->loop));
     }
+}
+
+static void machine_paused(void *opaque)
+{
+    check_later(opaque);
+}
+
+static void machine_reset_done(void *opaque)
+{
+    GdbServer *g = opaque;
+
+    if (g->attached && g->waiting && (g->restarting || (g->catches & CATCH_RESET))) {
+        g->reset_seen = true;
+        machine_request(g->m, MACHINE_PAUSE);
+        check_later(g);
+    }
+}
+
+static void machine_ending(void *opaque, int status)
+{
+    gdb_ending(opaque, status);
+}
+
+/* ---- life ---- */
+
+static void free_all(GdbServer *g)
+{
     gdb_layout_free(g->layout);
     g_array_free(g->breakpoints, true);
     g_byte_array_unref(g->in);
@@ -165,50 +205,6 @@ static void unref(GdbServer *g)
     g_free(g);
 }
 
-static void check_posted(void *opaque)
-{
-    GdbServer *g = opaque;
-
-    g->check_posted = false;
-    if (!g->closed) {
-        gdb_check_stop(g);
-    }
-    unref(g);
-}
-
-/* Later, when whoever paused the machine only for a moment has let it run on. */
-static void post_check(GdbServer *g)
-{
-    if (!g->check_posted) {
-        g->check_posted = true;
-        g->refs++;
-        loop_post(g->m->loop, check_posted, g);
-    }
-}
-
-static void machine_paused(void *opaque)
-{
-    post_check(opaque);
-}
-
-static void machine_reset_done(void *opaque)
-{
-    GdbServer *g = opaque;
-
-    if (g->attached && g->waiting && (g->restarting || (g->catches & CATCH_RESET))) {
-        g->reset_seen = true;
-        machine_request(g->m, MACHINE_PAUSE);
-        post_check(g);
-    }
-}
-
-static void machine_ending(void *opaque, int status)
-{
-    gdb_ending(opaque, status);
-}
-
-/* ---- life ---- */
-
 GdbServer *gdb_server_new(Machine *m, const GdbHost *host, CharBack *back, GError **errp)
 {
     GdbServer *g = g_new0(GdbServer, 1);
@@ -216,7 +212,6 @@ GdbServer *gdb_server_new(Machine *m, const GdbHost *host, CharBack *back, GErro
     g->m = m;
     g->host = *host;
     g->back = back;
-    g->refs = 1;
     g->in = g_byte_array_new();
     g->out = g_string_new(NULL);
     g->last = g_string_new(NULL);
@@ -226,7 +221,7 @@ GdbServer *gdb_server_new(Machine *m, const GdbHost *host, CharBack *back, GErro
     g->breakpoints = g_array_new(false, false, sizeof(GdbBreakpoint));
     gdb_session_start(g);
     if (!chardev_attach(back, &server_front, g, errp)) {
-        unref(g);
+        free_all(g);
         return NULL;
     }
     g->watch = (MachineWatch){ .paused = machine_paused, .reset_done = machine_reset_done,
@@ -241,8 +236,11 @@ void gdb_server_free(GdbServer *g)
         gdb_let_go(g);
         machine_unwatch(g->m, &g->watch);
         chardev_detach(g->back, g);
-        g->closed = true;
-        unref(g);
+        if (g->check) {
+            g_source_destroy(g->check);
+            g_source_unref(g->check);
+        }
+        free_all(g);
     }
 }
 

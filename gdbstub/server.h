@@ -28,8 +28,7 @@ struct GdbServer {
     GdbHost host;
     CharBack *back;
     MachineWatch watch;
-    unsigned refs;              /* the owner's, and one for every callback that is on its way */
-    bool closed;                /* the owner's is gone */
+    GSource *check;             /* gdb_check_stop() is about to be called; or NULL */
     /* the connection */
     GByteArray *in;             /* not yet looked at */
     GString *out;               /* not yet taken by the back end */
@@ -41,7 +40,6 @@ struct GdbServer {
     /* the debuggee */
     bool attached;
     bool waiting;               /* gdb waits to hear that it has stopped */
-    bool check_posted;
     bool restarting;            /* gdb's `run`: waits for the reset */
     bool reset_seen;
     unsigned catches;           /* GdbCatch */
