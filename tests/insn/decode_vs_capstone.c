@@ -7,6 +7,7 @@
  */
 #include <capstone/capstone.h>
 #include <glib.h>
+#include <link.h>
 #include <stdio.h>
 #include <string.h>
 #include "target/x86/decode.h"
@@ -37,7 +38,7 @@ static const char *explain_refused(const Case *c)
 {
     unsigned reg = c->modrm >> 3 & 7;
 
-    if (c->buf[0] == 0xf0) {
+    if (c->in.lock) {
         return "LOCK is #UD on this form; capstone prints it";
     }
     if (c->bits != 64 && (is(c->theirs, "syscall") || is(c->theirs, "sysret"))) {
@@ -60,6 +61,12 @@ static const char *explain_refused(const Case *c)
     }
     if (c->map == 1 && (c->op == 0x01 || c->op == 0xc7 || c->op == 0x00 || c->op == 0x78)) {
         return "virtualization, SGX and other system extensions are not offered";
+    }
+    if (c->map == 1 && (c->op == 0xa6 || c->op == 0xa7)) {
+        return "PadLock is VIA's";
+    }
+    if (c->map == 1 && (c->op == 0x37 || c->op == 0x79)) {
+        return "SMX and VMX are not offered";
     }
     if (c->map == 1 && c->op == 0xae) {
         return "0f ae with prefixes: forms of later extensions, or ones the manual reserves (NP)";
@@ -123,14 +130,20 @@ static const char *explain_name(const Case *c)
     if (is(c->ours, "movq") && is(c->theirs, "movd")) {
         return "name only: movq, which capstone calls movd with REX.W";
     }
+    if (c->bits == 64 && c->map == 0 && !strncmp(c->ours, c->theirs, 4)) {
+        return "name only: a REX that does not count, which capstone heeds (OUTS, or before another prefix)";
+    }
+    if (starts(c->theirs, "endbr")) {
+        return "name only: ENDBR is a NOP on processors without CET";
+    }
     if (is(c->ours, "rdpid") || is(c->ours, "clwb")) {
         return "name only: rdpid and clwb, younger than capstone 4.0.2";
     }
-    if (is(c->ours, "pause") && (c->in.rex & 8)) {
-        return "name only: REX.W pause";
+    if (is(c->ours, "pause")) {
+        return "name only: pause with another prefix between its bytes";
     }
-    if (c->map == 0 && c->op == 0xe3 && c->in.opsize_prefix) {
-        return "name only: jcxz goes by the address size, in capstone by 66 too";
+    if (c->map == 0 && c->op == 0xe3) {
+        return "name only: jcxz goes by the address size, in capstone by 66 too, or not by 67 behind others";
     }
     if (is(c->theirs, "movabs")) {
         return "name only: movabs";
@@ -154,12 +167,99 @@ static const char *explain_name(const Case *c)
     return NULL;
 }
 
+/* ---- VEX and EVEX ---- */
+
+/* Would it be an instruction with the other W? */
+static bool only_w_is_wrong(const Case *c)
+{
+    uint8_t flipped[16];
+    unsigned at = 0;
+    X86Insn in;
+
+    memcpy(flipped, c->buf, sizeof(flipped));
+    while (at < 12 && flipped[at] != 0xc4) {
+        at++;
+    }
+    flipped[at + 2] ^= 0x80;
+    return at < 12 && x86_decode(&in, flipped, sizeof(flipped), c->bits) > 0;
+}
+
+static const char *feature_name(unsigned cpuf)
+{
+    static const char *const names[CPUF_COUNT] = {
+#define X(id, name) [id] = name,
+        X86_CPU_FEATURES(X)
+#undef X
+    };
+    return names[cpuf] ? names[cpuf] : "";
+}
+
+static const char *explain_vex_refused(const Case *c)
+{
+    unsigned op = c->in.opcode;
+
+    if (c->in.lock || c->in.rep || c->in.opsize_prefix) {
+        return "LOCK, 66, F2 or F3 before VEX is #UD; capstone ignores it";
+    }
+    if (c->in.map == 3 && (op == 0x48 || op == 0x49 || ((op & 0xdc) == 0x5c) || (op & 0xe8) == 0x68)) {
+        return "FMA4 and XOP are AMD's";
+    }
+    if (c->in.map == 2 && op >= 0x90 && op <= 0x93) {
+        return "a gather's destination, index and mask must differ; capstone prints it all the same";
+    }
+    if (only_w_is_wrong(c)) {
+        return "VEX.W that the manual reserves for this form; capstone ignores it";
+    }
+    return NULL;
+}
+
+static const char *explain_vex(const Case *c)
+{
+    static const char *const young[] = { "vaes", "vpclmulqdq", "gfni", "avx_vnni" };
+
+    if (c->len < 0) {
+        return explain_vex_refused(c);
+    }
+    if (!c->ok && is(c->ours, "vbroadcasti128")) {
+        return "capstone 4.0.2 does not know VBROADCASTI128";
+    }
+    if (!c->ok) {
+        const char *feature = feature_name(c->in.vl ? c->in.row->cpu256 : c->in.row->cpu);
+        for (unsigned i = 0; i < G_N_ELEMENTS(young); i++) {
+            if (is(feature, young[i])) {
+                return "younger than capstone 4.0.2: VAES, VPCLMULQDQ, GFNI, AVX-VNNI";
+            }
+        }
+        return c->in.row->words & IN_AVX512 ? "opmask instructions that capstone 4.0.2 does not know" : NULL;
+    }
+    if (c->len == (int)c->cs_len && (starts(c->ours, "vcmp") || starts(c->ours, "vpclmul"))
+        && starts(c->theirs, c->in.opcode == 0xc2 ? "vcmp" : "vpclmul")) {
+        return "name only: the immediate in the name of VCMPPS, VPCLMULQDQ";
+    }
+    if (c->len == (int)c->cs_len && g_str_has_suffix(c->theirs, "x") && starts(c->theirs, c->ours)) {
+        return "name only: an assembler's suffix for the size of the source (vcvtpd2psx)";
+    }
+    if (c->len == (int)c->cs_len && c->bits != 64 && g_str_has_suffix(c->theirs, "q")) {
+        return "W1 is W0 for general registers outside 64-bit mode: vpinsrd, vpextrd";
+    }
+    return NULL;
+}
+
 static const char *explain(const Case *c)
 {
+    if (c->in.enc == X86_EVEX && !x86_row(16 + c->in.map, c->in.opcode, 0) && c->in.map < 8) {
+        return "EVEX opcodes that are not in the table yet";
+    }
+    if (c->in.enc) {
+        return explain_vex(c);
+    }
     if ((c->in.rep && c->bits == 16 && c->len > 0 && c->in.row->pfx != 15)
         || (c->map && c->in.opsize_prefix && (c->bits == 16 || c->in.addrsize * 2 == c->bits)
             && (c->len < 0 || c->in.row->pfx == X86_PFX_66))) {
         return "capstone forgets a mandatory prefix in 16-bit code, and a 66 beside a 67";
+    }
+    if (c->map == 0 && c->in.rep && c->in.opsize_prefix) {
+        return "capstone forgets a 66 beside an F2 or F3 that selects nothing";
     }
     if (c->len < 0) {
         return explain_refused(c);
@@ -178,6 +278,16 @@ typedef struct Totals {
 static void count(GHashTable *h, char *key)
 {
     g_hash_table_insert(h, key, GSIZE_TO_POINTER(GPOINTER_TO_SIZE(g_hash_table_lookup(h, key)) + 1));
+}
+
+static char *hex(const uint8_t *p, int n)
+{
+    GString *s = g_string_new(NULL);
+
+    for (int i = 0; i < n; i++) {
+        g_string_append_printf(s, "%02x", p[i]);
+    }
+    return g_string_free(s, FALSE);
 }
 
 static void compare(Totals *t, csh h, cs_insn *ci, Case *c)
@@ -209,10 +319,11 @@ static void compare(Totals *t, csh h, cs_insn *ci, Case *c)
         count(t->reasons, (char *)why);
     } else {
         static const char *const maps[4] = { "", "0f ", "0f38 ", "0f3a " };
+        g_autofree char *bytes = hex(c->buf, MAX(c->len, (int)c->cs_len));
         count(t->unexplained,
-              g_strdup_printf("%u-bit pfx[%-6s] %s%02x/%u %s  ours %s (%d)  capstone %s (%u)", c->bits,
+              g_strdup_printf("%u-bit pfx[%-6s] %s%02x/%u %s  ours %s (%d)  capstone %s (%u)  %s", c->bits,
                               c->pfx, maps[c->map], c->op, c->modrm >> 3 & 7,
-                              c->modrm >= 0xc0 ? "reg" : "mem", c->ours, c->len, c->theirs, c->cs_len));
+                              c->modrm >= 0xc0 ? "reg" : "mem", c->ours, c->len, c->theirs, c->cs_len, bytes));
     }
 }
 
@@ -284,6 +395,107 @@ static void compare_mode(Totals *t, unsigned bits)
     cs_close(&h);
 }
 
+static void compare_vex_opcode(Totals *t, csh h, cs_insn *ci, Case *c, unsigned last, unsigned vvvv)
+{
+    static const uint8_t rms[] = { 0x01, 0x44, 0x85, 0xc1, 0xd3, 0xee, 0xfc };
+
+    for (unsigned i = 0; i < sizeof(rms); i++) {
+        for (unsigned reg = 0; reg < 8; reg++) {
+            unsigned modrm = (rms[i] & 0xc7) | reg << 3;
+            uint8_t buf[16] = { 0xc4, 0xe0 | c->map, last | (~vvvv & 15) << 3, c->op, modrm, 0x5a, 0x11, 0x22, 0x33,
+                                0x44, 0x55, 0x66 };
+            c->buf = buf;
+            c->modrm = modrm;
+            compare(t, h, ci, c);
+        }
+    }
+}
+
+static void compare_vex(Totals *t, unsigned bits)
+{
+    csh h;
+    Case c = { .bits = bits, .pfx = "c4" };
+
+    g_assert_cmpint(cs_open(CS_ARCH_X86, bits == 32 ? CS_MODE_32 : CS_MODE_64, &h), ==, CS_ERR_OK);
+    cs_insn *ci = cs_malloc(h);
+    for (c.map = 1; c.map < 4; c.map++) {
+        for (c.op = 0; c.op < 256; c.op++) {
+            for (unsigned w_l_pp = 0; w_l_pp < 16; w_l_pp++) {
+                unsigned last = (w_l_pp & 8) << 4 | (w_l_pp & 7);
+                compare_vex_opcode(t, h, ci, &c, last, 0);
+                compare_vex_opcode(t, h, ci, &c, last, 6);
+            }
+        }
+    }
+    cs_free(ci, 1);
+    cs_close(&h);
+}
+
+/* Bytes as they come: where neither side finds an instruction, one byte on. */
+static void compare_stream(Totals *t, unsigned bits, const uint8_t *p, size_t n, const char *name)
+{
+    csh h;
+    Case c = { .bits = bits, .pfx = name };
+    cs_mode mode = bits == 16 ? CS_MODE_16 : bits == 32 ? CS_MODE_32 : CS_MODE_64;
+
+    g_assert_cmpint(cs_open(CS_ARCH_X86, mode, &h), ==, CS_ERR_OK);
+    cs_insn *ci = cs_malloc(h);
+    for (size_t at = 0; at + 16 <= n; at += c.len > 0 ? (size_t)c.len : 1) {
+        c.buf = p + at;
+        c.len = x86_decode(&c.in, c.buf, 16, bits);
+        c.map = c.in.enc ? 0 : c.in.map;
+        c.op = c.in.opcode;
+        c.modrm = c.in.modrm;
+        compare(t, h, ci, &c);
+    }
+    cs_free(ci, 1);
+    cs_close(&h);
+}
+
+/* DECODE_SEED=n for other bytes than last time. */
+static void compare_random(Totals *t)
+{
+    static uint8_t bytes[400000];
+    const char *seed = g_getenv("DECODE_SEED");
+    GRand *r = g_rand_new_with_seed(seed ? (guint32)g_ascii_strtoull(seed, NULL, 0) : 1);
+
+    for (unsigned bits = 16; bits <= 64; bits *= 2) {
+        for (unsigned i = 0; i < sizeof(bytes); i++) {
+            bytes[i] = g_rand_int(r) >> 8;
+        }
+        compare_stream(t, bits, bytes, sizeof(bytes), "random");
+    }
+    g_rand_free(r);
+}
+
+/* The C library that this program runs with. */
+static int compare_libc(struct dl_phdr_info *info, size_t size, void *opaque)
+{
+    if (!strstr(info->dlpi_name, "libc.so")) {
+        return 0;
+    }
+    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+        if (ph->p_type == PT_LOAD && (ph->p_flags & PF_X)) {
+            compare_stream(opaque, 64, (const uint8_t *)(info->dlpi_addr + ph->p_vaddr), ph->p_memsz, "libc");
+        }
+    }
+    return 1;
+}
+
+/* Any other image, as DECODE_IMAGE names it: its bytes as 64-bit code. */
+static void compare_image(Totals *t)
+{
+    const char *path = g_getenv("DECODE_IMAGE");
+    g_autofree char *bytes = NULL;
+    gsize n;
+
+    if (path) {
+        g_assert_true(g_file_get_contents(path, &bytes, &n, NULL));
+        compare_stream(t, 64, (const uint8_t *)bytes, n, "image");
+    }
+}
+
 static void test_agrees(void)
 {
     Totals t = { .reasons = g_hash_table_new(g_str_hash, g_str_equal),
@@ -294,6 +506,11 @@ static void test_agrees(void)
     for (unsigned bits = 16; bits <= 64; bits *= 2) {
         compare_mode(&t, bits);
     }
+    compare_vex(&t, 32);
+    compare_vex(&t, 64);
+    compare_random(&t);
+    g_assert_cmpint(dl_iterate_phdr(compare_libc, &t), ==, 1);
+    compare_image(&t);
     g_test_message("%lu encodings, %lu agree (%lu of them valid), %u unexplained", t.total, t.agreed, t.valid,
                    g_hash_table_size(t.unexplained));
     g_hash_table_iter_init(&it, t.reasons);
