@@ -13,6 +13,7 @@
 #include "target/x86/model.h"
 
 X86Cpu *cpu;
+uint64_t fake_fault_from;
 bool fake_memory_faults;
 bool fake_feature = true;
 static jmp_buf unwind;
@@ -32,7 +33,7 @@ static void check_access(uint64_t linear, unsigned len)
 {
     uint64_t base = (uintptr_t)native_memory();
 
-    if (fake_memory_faults) {
+    if (fake_memory_faults || (fake_fault_from && linear + len > fake_fault_from)) {
         fake_raise(EXC_PF);
     }
     g_assert_true(linear >= base && linear + len <= base + NATIVE_MEMORY);
@@ -61,6 +62,7 @@ void x86_st_bytes(X86Cpu *c, uint64_t linear, const void *buf, unsigned len)
     memcpy((void *)(uintptr_t)linear, buf, len);
 }
 
+void x86_probe_read(X86Cpu *c, uint64_t linear) { check_access(linear, 1); }
 void x86_probe_write(X86Cpu *c, uint64_t linear, unsigned len) { check_access(linear, len); }
 
 uint64_t x86_ld(X86Cpu *c, uint64_t linear, unsigned size)

@@ -9,6 +9,7 @@
 #include "target/x86/exec.h"
 
 extern X86Cpu *cpu;
+extern uint64_t fake_fault_from;       /* accesses that reach this address fault; 0: none does */
 extern bool fake_memory_faults;         /* every access is a page fault */
 extern bool fake_feature;               /* what x86_feature() says */
 

@@ -1,8 +1,9 @@
 /*
- * target/x86/exec/cache.c - fences, cache line flushes and the hardware random numbers.
+ * target/x86/exec/cache.c - fences, cache line flushes, direct stores and the hardware random numbers.
  *
  * Follows the Intel SDM, volume 2.  The emulated machine has no cache that a guest could see, so a
- * flush only faults as a load would; fences order the host's accesses as the guest's.
+ * flush only faults as a load would, and a direct store (MOVDIRI, MOVDIR64B) is a store; fences order
+ * the host's accesses as the guest's.
  */
 #include <sys/random.h>
 #include "gen/x86-exec.h"
@@ -12,6 +13,35 @@
 void exec_lfence(X86Cpu *c, const X86Insn *in) { atomic_thread_fence(memory_order_seq_cst); }
 void exec_mfence(X86Cpu *c, const X86Insn *in) { atomic_thread_fence(memory_order_seq_cst); }
 void exec_sfence(X86Cpu *c, const X86Insn *in) { atomic_thread_fence(memory_order_seq_cst); }
+
+void exec_serialize(X86Cpu *c, const X86Insn *in) { atomic_thread_fence(memory_order_seq_cst); }
+
+void exec_movdiri(X86Cpu *c, const X86Insn *in)
+{
+    unsigned size = in->opsize == 64 ? 8 : 4;
+    uint64_t linear = x86_operand(c, in, size, true);
+
+    if (size == 8) {
+        x86_store64(c, in->segment, linear, c->regs[in->reg]);
+    } else {
+        x86_store32(c, in->segment, linear, (uint32_t)c->regs[in->reg]);
+    }
+}
+
+/* To ES:reg, which no prefix overrides and which must be aligned. */
+void exec_movdir64b(X86Cpu *c, const X86Insn *in)
+{
+    uint8_t line[64];
+    uint64_t off = c->regs[in->reg] & ~0ull >> (64 - in->addrsize);
+    uint64_t from = x86_operand(c, in, sizeof(line), false);
+    uint64_t to = x86_segmented(c, X86_ES, off, sizeof(line), true);
+
+    if (to & (sizeof(line) - 1)) {
+        x86_raise_error(c, EXC_GP, 0);
+    }
+    x86_ld_bytes(c, from, line, sizeof(line));
+    x86_st_bytes(c, to, line, sizeof(line));
+}
 
 void exec_clflush(X86Cpu *c, const X86Insn *in)
 {
