@@ -124,7 +124,7 @@ bool trans_bit(Trans *t)
     if (in->row->operand[1].kind == OPK_I) {
         return trans_rm(t, bits, E_0F | (in->lock ? E_LOCK : 0), in->opcode, in->modrm >> 3 & 7, how, 1);
     }
-    return in->mod3 && trans_rm_reg(t, bits, how, false);     /* in memory the bit may be anywhere */
+    return in->mod3 && trans_rm_reg(t, bits, how | IN_REGISTER, false);     /* in memory the bit may be anywhere */
 }
 
 /* BSF and BSR leave the register when the source is 0. */

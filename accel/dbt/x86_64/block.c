@@ -287,11 +287,12 @@ static void emit_slow_ways(Trans *t)
         for (; k < t->n_slow && t->slow[k].insn == i; k++) {
             emit_land(&t->e, t->slow[k].jump);
         }
-        const X86Insn *in = &t->b->insns[i];
-        int32_t next = offset_of(t->b, i + 1);
-        emit_imm(&t->e, H_T0, (uintptr_t)in);
-        emit_imm(&t->e, H_T1, (uint32_t)next);
-        emit_call_to(&t->e, t->resume[i] ? t->v->thunk.slow : t->v->thunk.slow_last);
+        for (unsigned last = i + t->slow[k - 1].count; i < last; i++) {
+            emit_imm(&t->e, H_T0, (uintptr_t)&t->b->insns[i]);
+            emit_imm(&t->e, H_T1, (uint32_t)offset_of(t->b, i + 1));
+            emit_call_to(&t->e, t->resume[i] ? t->v->thunk.slow : t->v->thunk.slow_last);
+        }
+        i--;
         if (!t->resume[i]) {
             continue;                                   /* the call does not come back */
         }
@@ -364,10 +365,12 @@ static void emit_body(Trans *t, uint64_t *handled)
         uint8_t *start = t->e.p, flags = t->flags;
         unsigned n_slow = t->n_slow, n_side = t->n_side, n_links = t->v->links->len;
         t->ended = false;
+        t->together = 1;
         if (has_translator(t) && trans_table[t->in->row->op](t)) {
             call = NULL;
         } else {
             t->e.p = start;
+            t->together = 1;
             t->flags = flags;
             t->n_slow = n_slow;
             t->n_side = n_side;
@@ -375,9 +378,14 @@ static void emit_body(Trans *t, uint64_t *handled)
             emit_handlers(t, &call);
             *handled |= 1ull << t->i;
         }
-        t->resume[t->i] = t->ended ? NULL : t->e.p;
-        t->resume_flags[t->i] = t->flags;
-        t->at = t->next;
+        for (unsigned last = t->i + t->together - 1; ; t->i++) {
+            t->resume[t->i] = t->ended ? NULL : t->e.p;
+            t->resume_flags[t->i] = t->flags;
+            t->at += b->insns[t->i].len;
+            if (t->i == last) {
+                break;
+            }
+        }
     }
     if (!t->ended) {
         t->i = b->count - 1;

@@ -38,6 +38,51 @@ static Operand pop_slot(Trans *t)
 
 /* ---- PUSH, POP, LEAVE ---- */
 
+enum { MOST_TOGETHER = 8 };
+
+/* Registers that are pushed or popped one after the other share a probe. */
+static unsigned count_together(const Trans *t)
+{
+    const X86Insn *in = t->in;
+    unsigned n = 0;
+
+    while (n < MOST_TOGETHER && t->i + n < t->b->count && in[n].row && in[n].row->op == in->row->op && in[n].mod3
+           && in[n].row->operand[0].kind != OPK_I && in[n].opsize == in->opsize && in[n].rm != X86_RSP) {
+        n++;
+    }
+    return n;
+}
+
+static void push_together(Trans *t, unsigned n)
+{
+    int32_t size = (int32_t)slot(t);
+
+    t->together = (uint8_t)n;
+    trans_flags_saved(t);
+    emit_op(&t->e, address_flags(t), 0x8d, H_T1, host_mem(trans_pinned[X86_RSP], -(int32_t)n * size));
+    Operand m = trans_probe(t, n * slot(t), true, true);
+    for (unsigned i = 0; i < n; i++) {
+        m.disp = (int32_t)(n - 1 - i) * size;
+        emit_op(&t->e, address_flags(t), 0x89, trans_use(t, t->in[i].rm, H_T0), m);
+    }
+    move_sp(t, -(int32_t)n * size);
+}
+
+static void pop_together(Trans *t, unsigned n)
+{
+    t->together = (uint8_t)n;
+    trans_flags_saved(t);
+    emit_op(&t->e, address_flags(t), 0x8b, H_T1, host_reg(trans_pinned[X86_RSP]));
+    Operand m = trans_probe(t, n * slot(t), false, true);
+    for (unsigned i = 0; i < n; i++) {
+        unsigned guest = t->in[i].rm, host = trans_pinned[guest] != H_NONE ? trans_pinned[guest] : H_T0;
+        m.disp = (int32_t)(i * slot(t));
+        emit_op(&t->e, address_flags(t), 0x8b, host, m);
+        trans_put(t, guest, host);
+    }
+    move_sp(t, (int32_t)(n * slot(t)));
+}
+
 bool trans_push(Trans *t)
 {
     const X86Insn *in = t->in;
@@ -45,6 +90,11 @@ bool trans_push(Trans *t)
 
     if (!natural_size(t)) {
         return false;
+    }
+    unsigned n = count_together(t);
+    if (n > 1) {
+        push_together(t, n);
+        return true;
     }
     if (in->row->operand[0].kind == OPK_I) {
         Operand m = push_slot(t, false);
@@ -76,12 +126,14 @@ bool trans_pop(Trans *t)
     if (!natural_size(t) || !in->mod3) {
         return false;
     }
+    unsigned n = count_together(t);
+    if (n) {
+        pop_together(t, n);
+        return true;
+    }
     Operand m = pop_slot(t);
     emit_op(&t->e, address_flags(t), 0x8b, H_T0, m);
-    if (in->rm != X86_RSP) {
-        move_sp(t, (int32_t)slot(t));
-    }
-    trans_put(t, in->rm, H_T0);
+    trans_put(t, X86_RSP, H_T0);                        /* no other comes here */
     return true;
 }
 

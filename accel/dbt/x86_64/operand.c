@@ -62,6 +62,21 @@ bool trans_reg_is_scratch(const X86Insn *in, unsigned bits)
 
 /* ---- the instruction again ---- */
 
+/* May the instruction name a register that is in X86Cpu where it is?  A result of 32 bits clears the rest of
+ * the register, which memory does not do. */
+static bool in_place(const X86Insn *in, unsigned bits, unsigned how)
+{
+    bool pinned = bits == 8 ? trans_is_high(in->rm8) || trans_pinned[in->rm8 >> 3] != H_NONE
+                            : trans_pinned[in->rm] != H_NONE;
+
+    return !pinned && !(how & IN_REGISTER) && ((how & ONLY_READS) || bits != 32);
+}
+
+static Operand register_in_place(const X86Insn *in, unsigned bits)
+{
+    return trans_gs_reg(bits == 8 ? in->rm8 >> 3 : in->rm);
+}
+
 static unsigned map_flags(const X86Insn *in) { return (unsigned)in->map << E_MAP_SHIFT; }
 
 void trans_immediate(Trans *t, unsigned bits, bool byte)
@@ -101,7 +116,9 @@ bool trans_rm(Trans *t, unsigned bits, unsigned flags, unsigned opcode, unsigned
     if (bits == 8) {
         flags |= E_BYTE_RM;
     }
-    if (in->mod3) {
+    if (in->mod3 && in_place(in, bits, how)) {
+        rm = register_in_place(in, bits);
+    } else if (in->mod3) {
         /* A part of a register is written: the rest has to be there */
         bool read = !(how & ONLY_WRITES) || bits < 32;
         r = trans_take_rm(t, bits, H_T0, read);
@@ -129,7 +146,10 @@ bool trans_rm_reg(Trans *t, unsigned bits, unsigned how, bool imm_byte)
     RegOperand r = { 0 }, g;
     Operand rm;
 
-    if (in->mod3) {
+    if (in->mod3 && in_place(in, bits, how)) {
+        rm = register_in_place(in, bits);
+        g = trans_take_reg(t, bits, H_T1, true);
+    } else if (in->mod3) {
         r = trans_take_rm(t, bits, H_T0, !(how & ONLY_WRITES) || bits < 32);
         rm = host_reg(r.host);
         g = trans_take_reg(t, bits, H_T1, true);

@@ -21,6 +21,7 @@
  *  - says trans_flags_needed() behind that and before an instruction that reads EFLAGS, or leaves some of
  *    them as they are; trans_flags_written() behind one that sets them; and trans_flags_saved() before
  *    one that overwrites EFLAGS although the guest's instruction does not;
+ *  - may take more instructions than one, by setting t->together before its first access;
  *  - reads and writes registers by trans_use() and trans_put(), or as operands by trans_reg().
  */
 #ifndef ACCEL_DBT_X86_64_TRANS_H
@@ -33,9 +34,9 @@ enum { H_FLAGS = H_RAX, H_T0 = H_R14, H_T1 = H_R15 };
 enum { FLAGS_AX = 1, FLAGS_HOST = 2 };
 enum { MAX_SLOW = 3 * BLOCK_INSNS, MAX_SIDE = BLOCK_INSNS + 2 };
 
-typedef struct SlowJump {       /* to what runs instruction `insn` by its handler */
+typedef struct SlowJump {       /* to what runs `count` instructions from `insn` on by their handlers */
     uint8_t *jump;
-    uint8_t insn;
+    uint8_t insn, count;
 } SlowJump;
 
 typedef struct SideExit {       /* a jump out of the middle: where it leaves, and with what */
@@ -53,6 +54,7 @@ typedef struct Trans {
     unsigned i;                 /* its number */
     int32_t at, next;           /* offsets from the start of the page: its own, and what is behind it */
     bool code64;
+    uint8_t together;           /* instructions from this one on that are translated as one */
     bool ended;                 /* the last one has left the block on all its ways */
     uint8_t flags;              /* FLAGS_*: where the guest's are */
     uint16_t live[BLOCK_INSNS + 1];         /* FL_* that somebody may see before instruction i; behind the last */
@@ -116,8 +118,8 @@ void trans_finish(Trans *t, RegOperand r);
 void trans_immediate(Trans *t, unsigned bits, bool byte);
 
 /* How an instruction uses its operands.  ONLY_READS: the first is no destination; ONLY_WRITES: it is no
- * source.  These emit it, with all that belongs to it; false: this form is not translated. */
-enum { SETS_FLAGS = 1, READS_FLAGS = 2, ONLY_READS = 4, ONLY_WRITES = 8 };
+ * source; IN_REGISTER: memory would mean something else.  These emit it, with all that belongs to it; false: this form is not translated. */
+enum { SETS_FLAGS = 1, READS_FLAGS = 2, ONLY_READS = 4, ONLY_WRITES = 8, IN_REGISTER = 16 };
 void trans_before(Trans *t, unsigned how);
 void trans_after(Trans *t, unsigned how);
 /* r/m alone, `reg` being part of the opcode; imm_bytes: 0, 1, or -1 for as many as the size has. */
