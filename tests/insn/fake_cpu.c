@@ -113,10 +113,11 @@ int fake_cpu_run(X86Insn *in, X86ExecFn *fn)
 
 void fake_cpu_set_mode(unsigned bits)
 {
-    cpu->mode = (bits == 64 ? MODE_CODE64 | MODE_LMA : MODE_CODE32) | MODE_PE | MODE_SSE_ON | MODE_AVX_ON;
+    cpu->mode = (bits == 64 ? MODE_CODE64 | MODE_LMA : MODE_CODE32) | MODE_PE | MODE_SSE_ON | MODE_AVX_ON
+              | MODE_AVX512_ON;
     cpu->cr0 = CR0_PE | CR0_NE | CR0_MP;
     cpu->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE;
-    cpu->xcr0 = XCR0_X87 | XCR0_SSE | XCR0_AVX;
+    cpu->xcr0 = XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512;
     for (unsigned i = 0; i < X86_SEGS; i++) {
         cpu->seg[i] = (X86Segment){ .read_hi = ~0ull, .write_hi = ~0ull };
     }
@@ -221,6 +222,12 @@ static void random_fpu(X86Fpu *f)
         f->v[i].q[1] = below(4) ? random_element() : f->v[i].q[0];
         f->v[i].q[2] = below(4) ? random_element() : f->v[i].q[1];
         f->v[i].q[3] = below(4) ? random_element() : f->v[i].q[0];
+    }
+    for (unsigned i = 0; i < 32 && native_has("avx512bw"); i++) {
+        for (unsigned j = i < 16 ? 4 : 0; j < 8; j++) {
+            f->v[i].q[j] = random_element();
+        }
+        f->k[i & 7] = below(4) ? random64() : below(2) ? ~0ull : 0;
     }
 }
 

@@ -31,6 +31,9 @@ static X86ExecFn *const handlers[OP_COUNT] = {
     H(VPMASKMOVQ, exec_vpmaskmovq), H(VPGATHERDD, exec_vpgatherdd), H(VPGATHERDQ, exec_vpgatherdq),
     H(VPGATHERQD, exec_vpgatherqd), H(VPGATHERQQ, exec_vpgatherqq), H(VGATHERDPS, exec_vgatherdps),
     H(VGATHERDPD, exec_vgatherdpd), H(VGATHERQPS, exec_vgatherqps), H(VGATHERQPD, exec_vgatherqpd),
+    H(VPSCATTERDD, exec_vpscatterdd), H(VPSCATTERDQ, exec_vpscatterdq), H(VPSCATTERQD, exec_vpscatterqd),
+    H(VPSCATTERQQ, exec_vpscatterqq), H(VSCATTERDPS, exec_vscatterdps), H(VSCATTERDPD, exec_vscatterdpd),
+    H(VSCATTERQPS, exec_vscatterqps), H(VSCATTERQPD, exec_vscatterqpd),
 #undef H
 };
 
@@ -80,6 +83,10 @@ static void to_native(NativeState *s)
         memcpy(s->fx + 160 + 16 * i, f->v[i].q, 16);
         memcpy(s->ymm_high[i], f->v[i].q + 2, 16);
     }
+    for (unsigned i = 0; i < 32; i++) {
+        memcpy(s->zmm[i], f->v[i].q, sizeof(s->zmm[i]));
+    }
+    memcpy(s->k, f->k, sizeof(s->k));
     memcpy(s->regs, cpu->regs, sizeof(s->regs));
     s->flags = cc_to_flags(cpu->cc) | FL_1 | FL_IF;
 }
@@ -100,6 +107,23 @@ static uint64_t bytes_at(const uint8_t *p, unsigned n)
     return v;
 }
 
+static bool avx512_differs(const NativeState *s, Difference *d)
+{
+    for (unsigned i = 0; i < 32; i++) {
+        for (unsigned j = 0; j < 8; j++) {
+            if (differ(d, "zmm", cpu->fpu.v[i].q[j], s->zmm[i][j])) {
+                return true;
+            }
+        }
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        if (differ(d, "opmask", cpu->fpu.k[i], s->k[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool states_differ(const NativeState *s, Difference *d)
 {
     const X86Fpu *f = &cpu->fpu;
@@ -115,6 +139,9 @@ static bool states_differ(const NativeState *s, Difference *d)
             || differ(d, "st exponent", f->st[(top + i) & 7].exponent, bytes_at(s->fx + 40 + 16 * i, 2))) {
             return true;
         }
+    }
+    if (native_has("avx512bw") && avx512_differs(s, d)) {
+        return true;
     }
     for (unsigned i = 0; i < 16; i++) {
         if (differ(d, "xmm low", f->v[i].q[0], bytes_at(s->fx + 160 + 16 * i, 8))
@@ -171,7 +198,7 @@ static void small_indices(const X86Insn *in)
 {
     X86Vector *v = &cpu->fpu.v[in->vindex];
 
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < 8; i++) {
         v->q[i] = in->row->vsib == 8 ? below(40) : below(40) | (uint64_t)below(40) << 32;
     }
 }
@@ -311,6 +338,21 @@ static unsigned put_vex(const X86Row *r, uint8_t *b, unsigned bits)
     return 4;
 }
 
+static unsigned put_evex(const X86Row *r, uint8_t *b, unsigned bits)
+{
+    unsigned w = r->rex & X86_REX_W1 ? 1 : r->rex & X86_REX_W0 || bits != 64 ? 0 : below(2);
+    unsigned high = bits == 64 ? below(32) : 0;         /* V', R', R, X, B */
+    unsigned vvvv = has_kind(r, "H") ? below(bits == 64 ? 16 : 8) : 0, pp = r->pfx == 8 ? 3 : r->pfx >> 1;
+
+    b[0] = 0x62;
+    b[1] = (~high & 7) << 5 | (~high & 8) << 1 | r->map;
+    b[2] = w << 7 | (~vvvv & 15) << 3 | 4 | pp;
+    b[3] = (below(4) == 0) << 7 | below(4) << 5 | (below(3) == 0) << 4
+         | (has_kind(r, "H") || r->vsib ? ~high & 16 : 16) >> 1 | (r->mask && below(4) ? below(8) : 0);
+    b[4] = r->opcode;
+    return 5;
+}
+
 static unsigned put_opcode(const X86Row *r, uint8_t *b, unsigned rex, bool op66)
 {
     unsigned n = 0;
@@ -346,7 +388,8 @@ static bool random_form(const X86Row *r, X86Insn *in, unsigned bits)
     if (r->op == OP_FNSTENV || r->op == OP_FLDENV || r->op == OP_FNSAVE || r->op == OP_FRSTOR) {
         op66 = below(2);
     }
-    unsigned n = r->enc ? put_vex(r, b, bits) : put_opcode(r, b, rex, op66);
+    unsigned n = r->enc == X86_EVEX ? put_evex(r, b, bits) : r->enc ? put_vex(r, b, bits)
+               : put_opcode(r, b, rex, op66);
     if (r->modrm) {
         b[n++] = r->modrm;
     } else if (r->has_modrm) {
@@ -384,7 +427,10 @@ static bool runs_here(const X86Row *r)
 {
     const char *feature = r->op == OP_TZCNT ? "bmi1" : r->op == OP_LZCNT ? "abm" : feature_name(r->cpu);
 
-    return r->enc != X86_EVEX && (!feature || native_has(feature))
+    if (r->enc == X86_EVEX && (r->mode == 1 || !native_has("avx512bw") || !native_has("avx512vl"))) {
+        return false;                   /* the native side is 64-bit code, and loads 64-bit opmasks */
+    }
+    return (!feature || native_has(feature))
         && (!r->cpu256 || native_has(feature_name(r->cpu256)));
 }
 
@@ -468,7 +514,8 @@ static void expect_fault(const X86Row *r, X86Insn *in, const char *when, int wan
 
 static void test_fault_rules_of(const X86Row *r, void *opaque)
 {
-    bool avx = r->words & IN_AVX, sse = (!r->enc && has_kind(r, "VWU")) || r->op == OP_LDMXCSR || r->op == OP_STMXCSR;
+    bool avx = r->words & IN_AVX, avx512 = r->words & IN_AVX512;
+    bool sse = (!r->enc && has_kind(r, "VWU")) || r->op == OP_LDMXCSR || r->op == OP_STMXCSR;
     bool mmx = has_kind(r, "PQN") || r->op == OP_EMMS, x87 = r->words & IN_X87, wait = r->op == OP_WAIT;
     bool fx = r->op == OP_FXSAVE || r->op == OP_FXRSTOR;
     X86Insn in;
@@ -483,6 +530,7 @@ static void test_fault_rules_of(const X86Row *r, void *opaque)
         mmx = false;                    /* CVTPI2PS from memory touches no MMX register */
     }
     cpu->fpu = (X86Fpu){ .fcw = 0x37f, .mxcsr = 0x1f80, .ftw = 0xff };
+    memset(cpu->fpu.k, 0xff, sizeof(cpu->fpu.k));       /* no element is spared a fault */
     if (!in.mod3) {
         cpu->regs[in.base] = (uintptr_t)native_memory() + 64 - in.disp;
     }
@@ -498,13 +546,16 @@ static void test_fault_rules_of(const X86Row *r, void *opaque)
     *cpu = good;
     cpu->cr0 |= CR0_TS;
     cpu->mode |= MODE_FPU_OFF;
-    expect_fault(r, &in, "TS", sse || mmx || x87 || wait || fx || avx ? EXC_NM : -1);
+    expect_fault(r, &in, "TS", sse || mmx || x87 || wait || fx || avx || avx512 ? EXC_NM : -1);
     *cpu = good;
     cpu->mode &= ~MODE_SSE_ON;
     expect_fault(r, &in, "OSFXSR clear", sse ? EXC_UD : -1);
     *cpu = good;
     cpu->mode &= ~MODE_AVX_ON;
     expect_fault(r, &in, "XCR0 without AVX", avx ? EXC_UD : -1);
+    *cpu = good;
+    cpu->mode &= ~MODE_AVX512_ON;
+    expect_fault(r, &in, "XCR0 without AVX-512", avx512 ? EXC_UD : -1);
     *cpu = good;
     cpu->fpu.fcw = 0x340;
     cpu->fpu.fsw = 0x8081;

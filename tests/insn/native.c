@@ -59,6 +59,20 @@ static uint8_t *put_ymm_high(uint8_t *p, unsigned opcode, NativeState *s)
     return p;
 }
 
+/* VMOVUPS of all of ZMM and KMOVQ, to load (opcodes 10, 90) or to store (11, 91). */
+static uint8_t *put_avx512(uint8_t *p, unsigned opcode, NativeState *s)
+{
+    for (unsigned i = 0; i < 32; i++) {
+        char bytes[6] = { 0x62, 0x61 | (~i & 8) << 4 | (~i & 16), 0x7c, 0x48, opcode, 0 };
+        p = put_abs(p, bytes, i & 7, s->zmm[i]);
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        char bytes[5] = { 0xc4, 0xe1, 0xf8, opcode | 0x80, 0 };
+        p = put_abs(p, bytes, i, &s->k[i]);
+    }
+    return p;
+}
+
 static void on_trap(int sig, siginfo_t *info, void *context)
 {
     ucontext_t *u = context;
@@ -111,6 +125,7 @@ void native_run(const uint8_t *insn, size_t len)
     p = put_abs(p, "\xff", 6, &s->flags);                       /* push */
     p = put_abs(p, "\x48\x0f\xae", 1, s->fx);                   /* fxrstor64 */
     p = native_has("avx") ? put_ymm_high(p, 0x18, s) : p;
+    p = native_has("avx512bw") ? put_avx512(p, 0x10, s) : p;
     p = PUT(p, "\x9d");
     for (unsigned r = 0; r < 16; r++) {
         p = r == 4 ? p : put_mov(p, 0x8b, r, &s->regs[r]);
@@ -124,6 +139,7 @@ void native_run(const uint8_t *insn, size_t len)
     p = PUT(p, "\x9c");
     p = put_abs(p, "\x8f", 0, &s->flags);                       /* pop */
     p = put_abs(p, "\x48\x0f\xae", 0, s->fx);                   /* fxsave64 */
+    p = native_has("avx512bw") ? put_avx512(p, 0x11, s) : p;
     if (native_has("avx")) {
         p = put_ymm_high(p, 0x19, s);
         p = PUT(p, "\xc5\xf8\x77");                             /* vzeroupper */

@@ -15,6 +15,7 @@
 typedef struct NativeState {
     _Alignas(64) uint8_t fx[512];       /* FXSAVE64's layout */
     uint8_t ymm_high[16][16];           /* the upper halves of YMM, on processors with AVX */
+    uint64_t zmm[32][8], k[8];          /* all of them, on processors with AVX512BW */
     uint64_t regs[16];                  /* [4], RSP, is not loaded */
     uint64_t flags;
     int signal;                         /* SIGFPE, SIGSEGV, SIGILL ...; 0: it ran to its end */
