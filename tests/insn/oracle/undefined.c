@@ -69,6 +69,8 @@ static const Rule rules[] = {
     { OP_IRET, ALWAYS, AMD_HOST, { .which_fault = true }, "AMD reads CS before the offset" },
     { OP_CALL_FAR, ALWAYS, AMD_HOST, { .which_fault = true, .memory = true },
       "AMD looks at the stack before the descriptor, and may have pushed when that faults" },
+    { OP_CALL_FAR, FAULT_MAY_HIDE, AMD_HOST, { .all = true }, "AMD pushes in the mode of the new CS" },
+    { OP_CALL_FAR, FAULT_MAY_SHOW, AMD_HOST, { .all = true }, "AMD pushes in the mode of the new CS" },
     { OP_CALL, ALWAYS, AMD_HOST, { .which_fault = true }, "AMD looks at the stack before the limit of CS" },
     { OP_CMPS, ALWAYS, AMD_HOST, { .which_fault = true }, "AMD reads ES:rDI first" },
     { OP_FNSTENV, ALWAYS, ANY_HOST, { .which_fault = true }, "the order within a block is the processor's own" },
