@@ -118,7 +118,8 @@ void trans_finish(Trans *t, RegOperand r);
 void trans_immediate(Trans *t, unsigned bits, bool byte);
 
 /* How an instruction uses its operands.  ONLY_READS: the first is no destination; ONLY_WRITES: it is no
- * source; IN_REGISTER: memory would mean something else.  These emit it, with all that belongs to it; false: this form is not translated. */
+ * source; IN_REGISTER: memory would mean something else.  These emit it, with all that belongs to it;
+ * false: this form is not translated. */
 enum { SETS_FLAGS = 1, READS_FLAGS = 2, ONLY_READS = 4, ONLY_WRITES = 8, IN_REGISTER = 16 };
 void trans_before(Trans *t, unsigned how);
 void trans_after(Trans *t, unsigned how);

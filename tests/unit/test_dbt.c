@@ -1,0 +1,220 @@
+/*
+ * What only translated code can get wrong: jumps that stay linked when they should not, loops that hear
+ * nothing, state in the middle of a block, a cache that fills up.
+ */
+#include "accel/accel.h"
+#include "x86_bench.h"
+
+enum { FOR_EVER = 1 << 30 };
+
+static Bench *b;
+static X86Cpu *c;
+static Accel *accel;
+
+static void start_with(const char *name)
+{
+    GError *err = NULL;
+
+    b = bench_new("max");
+    c = b->c;
+    bench_long(b, 0);
+    accel = accel_open(b->m, name, &err);
+    g_assert_no_error(err);
+    g_assert_true(accel->ops->vcpu_create(accel, &c->vcpu, &err));
+}
+
+static void start(void) { start_with("dbt,first-runs=0"); }
+
+static void finish(void)
+{
+    accel->ops->vcpu_destroy(accel, &c->vcpu);
+    accel->ops->destroy(accel);
+    bench_free(b);
+}
+
+static void put(uint64_t at, const uint8_t *code, size_t len)
+{
+    g_assert_cmpint(as_write(b->m->mem, at, code, len), ==, MEM_OK);
+}
+#define PUT(at, ...) put(at, (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
+
+static RunExit run_at(uint64_t rip)
+{
+    GError *err = NULL;
+
+    c->regs[X86_RIP] = rip;
+    c->vcpu.halted = false;
+    RunExit r = accel->ops->run(accel, &c->vcpu, FOR_EVER, &err);
+    g_assert_no_error(err);
+    return r;
+}
+
+/* Linear 0x40000000 and on, page by page: the entry of a page. */
+static void map_page(unsigned n, uint64_t gpa)
+{
+    uint64_t table = AT_PAGES + 0x3000;
+
+    poke(b, AT_PAGES + 0x1000 + 8, table | 7, 8);
+    poke(b, table, (table + 0x1000) | 7, 8);
+    poke(b, table + 0x1000 + n * 8, gpa ? gpa | 7 : 0, 8);
+    x86_tlb_flush_page(c, 0x40000000 + n * 4096ull);
+}
+
+/* A direct jump, a call and its return, into a page that lies elsewhere later. */
+static void test_target_page_is_mapped_elsewhere(void)
+{
+    start();
+    map_page(0, 0x300000);
+    map_page(1, 0x301000);
+    PUT(0x300000, 0xe8, 0xfb, 0x0f, 0, 0, 0xe9, 0x06, 0x10, 0, 0);      /* call page 1; jmp page 1 + 0x10 */
+    PUT(0x301000, 0xb8, 1, 0, 0, 0, 0xc3);                              /* mov eax, 1; ret */
+    PUT(0x301010, 0x83, 0xc0, 0x10, 0xf4);                              /* add eax, 0x10; hlt */
+    PUT(0x302000, 0xb8, 2, 0, 0, 0, 0xc3);
+    PUT(0x302010, 0x83, 0xc0, 0x20, 0xf4);
+    for (unsigned i = 0; i < 6; i++) {
+        map_page(1, i & 1 ? 0x302000 : 0x301000);
+        for (unsigned k = 0; k < 3; k++) {
+            g_assert_cmpint(run_at(0x40000000), ==, RUN_HALTED);
+            g_assert_cmphex(c->regs[X86_RAX], ==, i & 1 ? 0x22 : 0x11);
+        }
+    }
+    finish();
+}
+
+/* The same memory at two addresses: its code is translated once, and knows where it is. */
+static void test_code_at_two_addresses(void)
+{
+    start();
+    map_page(0, 0x300000);
+    map_page(7, 0x300000);
+    /* lea rax, [rip+0]; call 1f; hlt; 1: pop rbx; push rbx; ret */
+    PUT(0x300000, 0x48, 0x8d, 0x05, 0, 0, 0, 0, 0xe8, 1, 0, 0, 0, 0xf4, 0x5b, 0x53, 0xc3);
+    for (unsigned i = 0; i < 4; i++) {
+        uint64_t at = i & 1 ? 0x40007000 : 0x40000000;
+        g_assert_cmpint(run_at(at), ==, RUN_HALTED);
+        g_assert_cmphex(c->regs[X86_RAX], ==, at + 7);
+        g_assert_cmphex(c->regs[X86_RBX], ==, at + 12);
+        g_assert_cmphex(c->regs[X86_RIP], ==, at + 13);
+    }
+    finish();
+}
+
+/* A block that others are linked to changes, again and again. */
+static void test_linked_block_changes(void)
+{
+    start();
+    PUT(AT_CODE, 0xeb, 0x3e);                                           /* jmp AT_CODE + 0x40 */
+    PUT(AT_CODE + 0x40, 0xb0, 0, 0xf4);                                 /* mov al, imm; hlt */
+    for (unsigned i = 0; i < 20; i++) {
+        PUT(AT_CODE + 0x41, (uint8_t)i);
+        for (unsigned k = 0; k < 3; k++) {
+            g_assert_cmpint(run_at(AT_CODE), ==, RUN_HALTED);
+            g_assert_cmphex(c->regs[X86_RAX] & 0xff, ==, i);
+        }
+    }
+    finish();
+}
+
+/* The third access of a block faults, and later the second of a run of pushes: registers and flags are
+ * those of the instruction that faults. */
+static void test_fault_in_the_middle(void)
+{
+    start();
+    map_page(0, 0x300000);
+    map_page(1, 0);
+    PUT(AT_CODE,
+        0x48, 0x8b, 0x03,                   /* mov rax, [rbx] */
+        0x48, 0xff, 0xc0,                   /* inc rax */
+        0x48, 0x89, 0x03,                   /* mov [rbx], rax */
+        0x48, 0x83, 0xe8, 0x01,             /* sub rax, 1: flags of its own */
+        0x48, 0x89, 0x01,                   /* mov [rcx], rax: faults */
+        0x31, 0xc0, 0xf4);                  /* xor eax, eax; hlt */
+    PUT(AT_HANDLER + EXC_PF * 16, 0xf4);
+    for (unsigned i = 0; i < 3; i++) {
+        c->regs[X86_RBX] = 0x40000010;
+        c->regs[X86_RCX] = 0x40001000;
+        c->regs[X86_RSP] = AT_STACK0;
+        poke(b, 0x300010, 0, 8);
+        g_assert_cmpint(run_at(AT_CODE), ==, RUN_HALTED);
+        g_assert_cmphex(c->cr2, ==, 0x40001000);
+        g_assert_cmphex(c->regs[X86_RAX], ==, 0);
+        g_assert_cmphex(peek(b, 0x300010, 8), ==, 1);
+        g_assert_cmphex(peek(b, c->regs[X86_RSP] + 8, 8), ==, AT_CODE + 13);
+        g_assert_cmphex(peek(b, c->regs[X86_RSP] + 24, 4) & FL_STATUS, ==, FL_ZF | FL_PF);
+    }
+    /* push rax; push rbx; push rcx, of which the second faults, on a stack for that */
+    PUT(AT_CODE + 0x100, 0x50, 0x53, 0x51, 0xf4);
+    bench_gate(b, AT_IDT + EXC_PF * 16, SYS_INT32, 0, SEL_CODE64, AT_HANDLER + EXC_PF * 16, 1);
+    map_page(1, 0x301000);
+    for (unsigned i = 0; i < 3; i++) {
+        map_page(0, i ? 0 : 0x300000);
+        c->regs[X86_RSP] = 0x40001008;
+        c->regs[X86_RAX] = 0x1111;
+        poke(b, 0x301000, 0, 8);
+        g_assert_cmpint(run_at(AT_CODE + 0x100), ==, RUN_HALTED);
+        g_assert_cmphex(peek(b, 0x301000, 8), ==, 0x1111);
+        if (i) {
+            g_assert_cmphex(c->cr2, ==, 0x40000ff8);
+            g_assert_cmphex(peek(b, c->regs[X86_RSP] + 8, 8), ==, AT_CODE + 0x101);
+            g_assert_cmphex(peek(b, c->regs[X86_RSP] + 32, 8), ==, 0x40001000);
+        } else {
+            g_assert_cmphex(c->regs[X86_RSP], ==, 0x40000ff0);
+        }
+    }
+    finish();
+}
+
+static gpointer kick(gpointer arg)
+{
+    g_usleep(20000);
+    vcpu_raise(arg, VCPU_STOP);
+    return NULL;
+}
+
+/* Loops that never leave their code hear a request all the same. */
+static void test_loops_hear_requests(void)
+{
+    start();
+    PUT(AT_CODE, 0xeb, 0xfe);                                           /* jmp . */
+    PUT(AT_CODE + 0x100, 0x48, 0x8d, 0x05, 0xf9, 0xff, 0xff, 0xff, 0xff, 0xe0);     /* lea rax, [$]; jmp rax */
+    PUT(AT_CODE + 0x200, 0xe9, 0xfb, 0x0d, 0, 0);                       /* jmp over to the next page ... */
+    PUT(AT_CODE + 0x1000, 0xe9, 0xfb, 0xf1, 0xff, 0xff);                /* ... and back */
+    for (unsigned i = 0; i < 3; i++) {
+        GThread *t = g_thread_new("kick", kick, &c->vcpu);
+        g_assert_cmpint(run_at(AT_CODE + i * 0x100), ==, RUN_REQUEST);
+        g_thread_join(t);
+        vcpu_lower(&c->vcpu, VCPU_STOP);
+    }
+    finish();
+}
+
+/* More code than the cache holds, three times over. */
+static void test_small_cache(void)
+{
+    enum { BLOCKS = 4000, STEP = 16 };
+
+    start_with("dbt,first-runs=0,cache-size=64K");
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        uint64_t at = 0x200000 + i * STEP;
+        PUT(at, 0x48, 0x83, 0xc0, 1, 0xe9, STEP - 9, 0, 0, 0);          /* add rax, 1; jmp on */
+    }
+    PUT(0x200000 + BLOCKS * STEP, 0xf4);
+    for (unsigned i = 0; i < 3; i++) {
+        c->regs[X86_RAX] = 0;
+        g_assert_cmpint(run_at(0x200000), ==, RUN_HALTED);
+        g_assert_cmpuint(c->regs[X86_RAX], ==, BLOCKS);
+    }
+    finish();
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/dbt/target-page-mapped-elsewhere", test_target_page_is_mapped_elsewhere);
+    g_test_add_func("/dbt/code-at-two-addresses", test_code_at_two_addresses);
+    g_test_add_func("/dbt/linked-block-changes", test_linked_block_changes);
+    g_test_add_func("/dbt/fault-in-the-middle", test_fault_in_the_middle);
+    g_test_add_func("/dbt/loops-hear-requests", test_loops_hear_requests);
+    g_test_add_func("/dbt/small-cache", test_small_cache);
+    return g_test_run();
+}
