@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 
-DEADLINE = 60 * float(os.environ.get('TINAMOU_SLOW', '1'))
+DEADLINE = 150 * float(os.environ.get('TINAMOU_SLOW', '1'))
 
 # sti; ds = 0; hlt until the BIOS's clock at 46c is three ticks on (IRQ 0); for each byte of the text: to port e9;
 # then hlt for ever

@@ -105,12 +105,14 @@ static void pause_stops_the_tsc(void)
     g_assert_cmpuint(before, >, 0);
     g_usleep(300000);
     g_assert_cmpuint(vcpu_tsc(&c->vcpu), ==, before);
+    int64_t start_us = g_get_monotonic_time();
     machine_lock(b->m);
     runner_resume(r);
     runner_pause(r);
     machine_unlock(b->m);
+    uint64_t ran_us = g_get_monotonic_time() - start_us;
     g_assert_cmpuint(vcpu_tsc(&c->vcpu), >=, before);
-    g_assert_cmpuint(vcpu_tsc(&c->vcpu) - before, <, second / 5);
+    g_assert_cmpuint(vcpu_tsc(&c->vcpu) - before, <, (ran_us + 100000) * (second / 1000000));
     end(b, r);
 }
 
@@ -124,8 +126,12 @@ static void reset(void)
     bench_load(b, endless, sizeof(endless));
     Runner *r = start(b);
     g_usleep(3000);
-    stop(b, r);
-    g_assert_cmpuint(c->regs[X86_RAX], !=, 0);
+    for (stop(b, r); !c->regs[X86_RAX]; stop(b, r)) {          /* on a busy machine it has had no turn yet */
+        machine_lock(b->m);
+        runner_resume(r);
+        machine_unlock(b->m);
+        g_usleep(100000);
+    }
     x86_reset(c);
     b->a->ops->reset(b->a, &c->vcpu);
     b->a->ops->flush(b->a, &c->vcpu);
