@@ -172,6 +172,9 @@ static void run_code(DbtVcpu *v, X86Cpu *c, const Block *b)
     DbtExit why = v->thunk.enter(c, b->code);
     v->in_code = false;
     v->stats.exits[why]++;
+    /* Before what follows, which may raise the fault of a fetch */
+    c->insn_count += v->engine.left - (uint64_t)c->dbt.left;
+    v->engine.left = (uint64_t)c->dbt.left;
     switch (why) {
     case EXIT_LINK:
         follow_link(v, c);
@@ -189,8 +192,6 @@ static void run_code(DbtVcpu *v, X86Cpu *c, const Block *b)
     default:
         break;
     }
-    c->insn_count += v->engine.left - (uint64_t)c->dbt.left;
-    v->engine.left = (uint64_t)c->dbt.left;
 }
 
 /* From the entry on, as far as it is code; positions are those in the cache. */

@@ -207,6 +207,28 @@ static void test_small_cache(void)
     finish();
 }
 
+/* Instructions are counted although the jump at their end leads to a page that is not there. */
+static void test_count_before_a_fetch_fault(void)
+{
+    GError *err = NULL;
+
+    start();
+    map_page(0, 0x300000);
+    map_page(1, 0);
+    PUT(0x300000, 0x90, 0x90, 0x90, 0xe9, 0xf8, 0x0f, 0, 0);            /* nop; nop; nop; jmp page 1 */
+    PUT(AT_HANDLER + EXC_PF * 16, 0xf4);
+    for (unsigned i = 0; i < 3; i++) {
+        uint64_t before = c->insn_count;
+        c->regs[X86_RIP] = 0x40000000;
+        c->regs[X86_RSP] = AT_STACK0;
+        c->vcpu.halted = false;
+        g_assert_cmpint(accel->ops->run(accel, &c->vcpu, 1000, &err), ==, RUN_HALTED);
+        g_assert_cmphex(c->cr2, ==, 0x40001000);
+        g_assert_cmpuint(c->insn_count - before, ==, 6);      /* one more, as the interpreter counts faults */
+    }
+    finish();
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -216,5 +238,6 @@ int main(int argc, char **argv)
     g_test_add_func("/dbt/fault-in-the-middle", test_fault_in_the_middle);
     g_test_add_func("/dbt/loops-hear-requests", test_loops_hear_requests);
     g_test_add_func("/dbt/small-cache", test_small_cache);
+    g_test_add_func("/dbt/count-before-a-fetch-fault", test_count_before_a_fetch_fault);
     return g_test_run();
 }
