@@ -181,7 +181,7 @@ static void write_command(IdeChannel *c, uint8_t cmd)
         ide_update_irq(c);
         return;
     }
-    if (!d || c->diagnosing) {
+    if (!d) {
         return;
     }
     if (cmd == CMD_DEVICE_RESET && d->kind == &atapi_kind) {
@@ -290,6 +290,9 @@ static void push(uint8_t reg[2], uint8_t val)
 static void write_register(IdeChannel *c, unsigned reg, uint8_t val)
 {
     c->control &= ~CONTROL_HOB;
+    if (c->diagnosing) {
+        return;                     /* BSY: they hold what the reset put there (ATA/ATAPI-7 volume 2, 9.2) */
+    }
     if (reg == REG_STATUS) {
         write_command(c, val);
         return;

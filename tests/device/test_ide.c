@@ -413,6 +413,29 @@ static void test_reset_during_a_request(void)
     ide_test_fini(&t);
 }
 
+/* While SRST is held the registers are not the host's: drive 0 is selected after it, and busy if it was. */
+static void test_registers_while_srst_is_held(void)
+{
+    IdeTest t;
+
+    ide_test_init(&t, DISK, 0);
+    test_disk_hold(&t.disk, true);
+    write_lba28(&t, PRIMARY, 0, 0, 8);
+    out(t.m, PRIMARY + 7, 0x20, 1);
+    out(t.m, 0x3f6, 4, 1);
+    out(t.m, PRIMARY + 6, 0xb0, 1);
+    out(t.m, PRIMARY + 2, 0x55, 1);
+    out(t.m, PRIMARY + 7, 0x90, 1);
+    out(t.m, 0x3f6, 0, 1);
+    g_assert_cmphex(in(t.m, 0x3f6, 1), ==, BSY);
+    test_disk_hold(&t.disk, false);
+    g_assert_cmphex(wait_ready(&t, PRIMARY), ==, READY);
+    g_assert_cmphex(in(t.m, PRIMARY + 6, 1) & 0x10, ==, 0);
+    g_assert_cmphex(in(t.m, PRIMARY + 2, 4), ==, 0x00000101);
+    g_assert_cmpuint(t.irqs[14], ==, 0);
+    ide_test_fini(&t);
+}
+
 static void test_reset_during_a_transfer(void)
 {
     IdeTest t;
@@ -673,6 +696,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ide/bad-sector", test_a_bad_sector_is_named);
     g_test_add_func("/ide/full-host-disk", test_a_full_host_disk);
     g_test_add_func("/ide/reset-during-request", test_reset_during_a_request);
+    g_test_add_func("/ide/registers-while-srst-is-held", test_registers_while_srst_is_held);
     g_test_add_func("/ide/reset-during-transfer", test_reset_during_a_transfer);
     g_test_add_func("/ide/interrupt-enable", test_interrupt_enable);
     g_test_add_func("/ide/small-commands", test_small_commands);
