@@ -89,6 +89,7 @@ typedef struct OracleResult {
 typedef struct OracleCase {
     uint8_t bits, len;                  /* 16, 32 or 64; bytes in `code` */
     uint8_t patches;
+    bool runs_on;                       /* to what is behind it, unless it faults: a jump may stand there */
     uint8_t steps;                      /* how often a REP that traps after each element goes on */
     uint16_t code_at;                   /* in the code page; bytes beyond its end are not there */
     uint8_t code[16];
@@ -97,7 +98,7 @@ typedef struct OracleCase {
     OracleResult out;
 } OracleCase;
 
-enum { BATCH = 64 };
+enum { BATCH = 256 };
 
 typedef struct OracleShared {
     _Atomic uint32_t posted, done;      /* batches so far: futexes */

@@ -1,16 +1,17 @@
 /*
  * tests/insn/oracle/child.c - runs the cases of insn-oracle on this very processor.
  *
- * A program of its own so that little else is in its address space.  All of its work is done in a
- * signal handler: every case ends with a trap, whose signal frame holds the state it left; the handler
- * stores that, writes the next case's state to the same frame, and returns "to" it.  The kernel thus
- * loads and saves all registers, 16- and 32-bit code segments included, at one signal a case.
+ * A program of its own so that little else is in its address space.
  *
- * What follows an instruction in memory is INT3, and that is how most cases end: a trap by TF costs ten
- * times as much where a hypervisor intercepts the debug registers, which Linux then reads and writes.
+ * A case is entered by IRETQ, which loads 16-, 32- and 64-bit code segments alike, XRSTOR before it
+ * (`enter` in trampoline.S).  Where the instruction runs on to what is behind it, that is a jump back
+ * (`leave`), and the kernel has no part in it.  All other cases end with a trap or a fault, whose signal
+ * frame holds the state: the handler stores that, and goes back to the loop without returning.
  *
- * What sigreturn does not load is loaded here: DS, ES, FS, GS, their bases, and the flags NT and ID.
- * The handler runs with whatever FS base the case left: it must not use thread-local storage.
+ * The traps are INT3, with which the page is filled: one by TF costs ten times as much where a
+ * hypervisor intercepts the debug registers, which Linux then reads and writes.
+ *
+ * Code here runs with whatever FS base a case left: it must not use thread-local storage.
  *
  * Confined by a seccomp filter: return from a signal, wait, wake, exit.  Anything else is a SIGSYS, which
  * is a case's result like any other.
@@ -36,15 +37,17 @@
 #include <sys/ucontext.h>
 #include <unistd.h>
 #include "case.h"
+#include "trampoline.h"
 
 enum { SHARED_FD = 3, XSAVE_HEADER = 512 };
 enum { FLAG_TF = 1 << 8, FLAG_NT = 1 << 14, FLAG_RF = 1 << 16, FLAG_AC = 1 << 18, FLAG_ID = 1 << 21 };
 enum { XCR_X87 = 1, XCR_SSE = 2, XCR_AVX = 4, XCR_AVX512 = 0xe0 };
 
+static High *const high = (High *)HIGH_AT;
 static OracleShared *shared;
-static OracleCase *now;                 /* in execution; NULL before the first */
-static uint32_t next;                   /* of this batch */
-static uint8_t *code, *data;            /* where they can be written */
+static OracleCase *now;                 /* in execution */
+static bool by_frame;                   /* the next signal is there to load it */
+static uint8_t *code, *data, *low;           /* where they can be written */
 static uint64_t components;             /* of XSAVE, that cases have */
 static uint32_t ymm_at, k_at, zmm_at, zmm16_at;
 static unsigned steps;
@@ -93,6 +96,7 @@ static void patch_memory(const OracleCase *c)
     for (unsigned i = 0; i < c->len && c->code_at + i < ORACLE_PAGE; i++) {
         code[c->code_at + i] = c->code[i];
     }
+    put_jump(c, code);
 }
 
 /* What changed goes to the result, and back to what it was. */
@@ -114,7 +118,7 @@ static void collect_memory(OracleCase *c)
             }
         }
     }
-    for (unsigned i = 0; i < c->len && c->code_at + i < ORACLE_PAGE; i++) {
+    for (unsigned i = 0; i < (unsigned)c->len + JUMP_MAX && c->code_at + i < ORACLE_PAGE; i++) {
         code[c->code_at + i] = CODE_FILL;
     }
 }
@@ -138,23 +142,11 @@ static void get_component(void *to, const uint8_t *xsave, uint32_t at, size_t si
     }
 }
 
-static void save_state(OracleState *s, const ucontext_t *u)
+/* From where XSAVE put it. */
+static void save_vectors(OracleState *s, const uint8_t *x)
 {
-    const greg_t *g = u->uc_mcontext.gregs;
-    const uint8_t *x = (const uint8_t *)u->uc_mcontext.fpregs;
     uint64_t used;
 
-    for (unsigned i = 0; i < 16; i++) {
-        s->regs[i] = g[greg_of[i]];
-    }
-    s->rip = g[REG_RIP];
-    s->flags = g[REG_EFL];
-    GET_SEG("es", s->seg[0]);
-    s->seg[1] = g[REG_CSGSFS];
-    s->seg[2] = (uint64_t)g[REG_CSGSFS] >> 48;
-    GET_SEG("ds", s->seg[3]);
-    GET_SEG("fs", s->seg[4]);
-    GET_SEG("gs", s->seg[5]);
     s->fs_base = get_base(true);
     s->gs_base = get_base(false);
     s->vectors = (components & XCR_AVX ? ORACLE_AVX : 0) | (components & XCR_AVX512 ? ORACLE_AVX512 : 0);
@@ -178,24 +170,65 @@ static void save_state(OracleState *s, const ucontext_t *u)
     }
 }
 
+static void save_frame(OracleState *s, const ucontext_t *u)
+{
+    const greg_t *g = u->uc_mcontext.gregs;
+
+    for (unsigned i = 0; i < 16; i++) {
+        s->regs[i] = g[greg_of[i]];
+    }
+    s->rip = g[REG_RIP];
+    s->flags = g[REG_EFL];
+    GET_SEG("es", s->seg[0]);
+    s->seg[1] = g[REG_CSGSFS];
+    s->seg[2] = (uint64_t)g[REG_CSGSFS] >> 48;
+    GET_SEG("ds", s->seg[3]);
+    GET_SEG("fs", s->seg[4]);
+    GET_SEG("gs", s->seg[5]);
+    save_vectors(s, (const uint8_t *)u->uc_mcontext.fpregs);
+}
+
+/* What `leave` found. */
+static void save_left(const OracleCase *c, OracleState *s)
+{
+    memcpy(s->regs, high->regs, sizeof(s->regs));
+    s->rip = c->in.rip + c->len;
+    s->flags = high->flags;
+    memcpy(s->seg, high->seg, sizeof(s->seg));
+    s->seg[1] = c->in.seg[1];
+    save_vectors(s, high->xsave);
+}
+
 /* sigreturn leaves these two as they are. */
 static void load_flags(uint64_t flags)
 {
     __asm__ volatile("pushfq\n\torq %0, (%%rsp)\n\tpopfq" : : "r"(flags & (FLAG_NT | FLAG_ID)) : "cc", "memory");
 }
 
-static void load_state(const OracleState *s, unsigned bits, ucontext_t *u)
+static void load_segments(const OracleState *s, unsigned bits)
 {
-    greg_t *g = u->uc_mcontext.gregs;
-    uint8_t *x = (uint8_t *)u->uc_mcontext.fpregs;
+    uint16_t es, ds;
+
+    GET_SEG("es", es);
+    GET_SEG("ds", ds);
+    if (es != s->seg[0]) {
+        SET_SEG("es", s->seg[0]);
+    }
+    if (ds != s->seg[3]) {
+        SET_SEG("ds", s->seg[3]);
+    }
+    SET_SEG("fs", s->seg[4]);           /* always: their bases may have been changed */
+    SET_SEG("gs", s->seg[5]);
+    if (bits == 64) {
+        set_base(true, s->fs_base);
+        set_base(false, s->gs_base);
+    }
+}
+
+static void load_vectors(const OracleState *s, uint8_t *x)
+{
     uint64_t used;
 
-    for (unsigned i = 0; i < 16; i++) {
-        g[greg_of[i]] = s->regs[i];
-    }
-    g[REG_RIP] = s->rip;
-    g[REG_EFL] = s->flags;
-    g[REG_CSGSFS] = (greg_t)((uint64_t)s->seg[2] << 48 | s->seg[1]);
     memcpy(x, s->fx, 6);
     memset(x + 6, 0, FX_MXCSR - 6);
     memcpy(x + FX_MXCSR, s->fx + FX_MXCSR, 4);
@@ -211,15 +244,54 @@ static void load_state(const OracleState *s, unsigned bits, ucontext_t *u)
         memcpy(x + zmm_at, s->zmm_high, sizeof(s->zmm_high));
         memcpy(x + zmm16_at, s->zmm16, sizeof(s->zmm16));
     }
-    SET_SEG("es", s->seg[0]);
-    SET_SEG("ds", s->seg[3]);
-    SET_SEG("fs", s->seg[4]);
-    SET_SEG("gs", s->seg[5]);
-    if (bits == 64) {
-        set_base(true, s->fs_base);
-        set_base(false, s->gs_base);
+}
+
+/* For sigreturn. */
+static void load_frame(const OracleCase *c, ucontext_t *u)
+{
+    const OracleState *s = &c->in;
+    greg_t *g = u->uc_mcontext.gregs;
+
+    for (unsigned i = 0; i < 16; i++) {
+        g[greg_of[i]] = s->regs[i];
     }
+    g[REG_RIP] = s->rip;
+    g[REG_EFL] = s->flags;
+    g[REG_CSGSFS] = (greg_t)((uint64_t)s->seg[2] << 48 | s->seg[1]);
+    load_vectors(s, (uint8_t *)u->uc_mcontext.fpregs);
+    load_segments(s, c->bits);
     load_flags(s->flags);
+}
+
+/* IRETQ to a stack of 16 bits loads SP alone. */
+static bool has_small_stack(const OracleState *s)
+{
+    unsigned i = s->seg[2] >> 3;
+
+    return (s->seg[2] & 4) && i < LDT_USED && !oracle_ldt[i].big;
+}
+
+/* For `enter`. */
+static void load_high(const OracleCase *c)
+{
+    const OracleState *s = &c->in;
+    bool small = has_small_stack(s);
+    Frame far = { s->rip, s->seg[1], s->flags, s->regs[4], s->seg[2] };
+
+    memcpy(high->regs, s->regs, sizeof(s->regs));
+    load_vectors(s, high->xsave);
+    if (small) {                        /* by way of 32-bit code, which loads SS and jumps */
+        uint32_t off = (uint32_t)s->rip;
+        memcpy(low + LOW_SS, &s->seg[2], 2);
+        memcpy(low + LOW_TARGET, &off, 4);
+        memcpy(low + LOW_TARGET + 4, &s->seg[1], 2);
+        far.rip = LOW_AT + LOW_SMALL;
+        far.cs = SEL_USER32;
+        far.ss = SEL_USER_DATA;
+    }
+    high->frame = far;
+    high->mask = components;
+    load_segments(s, c->bits);
 }
 
 /* ---- one case after the other ---- */
@@ -246,17 +318,34 @@ static void finish(OracleCase *c, const ucontext_t *u, int sig)
 {
     OracleResult *out = &c->out;
 
-    save_state(&out->state, u);
+    save_frame(&out->state, u);
     out->vector = sig == SIGSYS ? ORACLE_SYSCALL : (int32_t)u->uc_mcontext.gregs[REG_TRAPNO];
     out->error = (uint32_t)u->uc_mcontext.gregs[REG_ERR];
     out->cr2 = u->uc_mcontext.gregs[REG_CR2];
-    collect_memory(c);
     if (out->vector == 1 || is_fetch_of_next(c)) {
         out->vector = ORACLE_NONE;
     } else if (out->vector == 3 && out->state.rip != c->in.rip + c->len) {
         out->vector = ORACLE_NONE;      /* no INT3 of its own: it ran on to the filling */
         out->state.rip--;
     }
+}
+
+static void run_case(OracleCase *c)
+{
+    now = c;
+    steps = 0;
+    patch_memory(c);
+    by_frame = (c->in.flags & FLAG_TF) && has_small_stack(&c->in);
+    if (!by_frame) {
+        load_high(c);
+    }
+    if (((int (*)(void))(uintptr_t)(LOW_AT + (by_frame ? LOW_TRAP : LOW_ENTER)))() == 0) {
+        save_left(c, &c->out.state);
+        c->out.vector = ORACLE_NONE;
+        c->out.error = 0;
+        c->out.cr2 = 0;
+    }
+    collect_memory(c);
 }
 
 static void wait_for_batch(void)
@@ -266,7 +355,6 @@ static void wait_for_batch(void)
     while (atomic_load(&shared->posted) == done) {
         system_call(SYS_futex, (long)&shared->posted, FUTEX_WAIT, done, 0);
     }
-    next = 0;
 }
 
 static void batch_is_done(void)
@@ -284,55 +372,56 @@ __asm__(".pushsection .text\n\t.globl oracle_signal_entry\n\t.type oracle_signal
 
 void oracle_on_signal(int sig, siginfo_t *info, ucontext_t *u)
 {
-    if (now) {
-        if (goes_on(now, u)) {
-            load_flags(u->uc_mcontext.gregs[REG_EFL]);
-            return;
-        }
-        finish(now, u, sig);
-        if (next == shared->count) {
-            batch_is_done();
-            wait_for_batch();
-        }
+    if (by_frame) {
+        by_frame = false;
+        load_frame(now, u);
+    } else if (goes_on(now, u)) {
+        load_flags(u->uc_mcontext.gregs[REG_EFL]);
     } else {
-        wait_for_batch();
+        finish(now, u, sig);
+        ((void (*)(void))(uintptr_t)(LOW_AT + LOW_BACK))();
     }
-    shared->current = next;
-    now = &shared->item[next++];
-    steps = 0;
-    patch_memory(now);
-    load_state(&now->in, now->bits, u);
 }
 
 /* ---- set-up ---- */
 
+static bool map_at(uint64_t at, size_t size, int prot, int fd, off_t offset)
+{
+    int flags = MAP_FIXED_NOREPLACE | MAP_POPULATE | (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED);
+
+    return mmap((void *)at, size, prot, flags, fd, offset) == (void *)at;
+}
+
 static int map_memory(void)
 {
     int fd = memfd_create("oracle", 0);
-    const size_t size = (1 + DATA_PAGES) * ORACLE_PAGE;
+    const size_t size = (2 + DATA_PAGES) * ORACLE_PAGE;
 
     if (fd < 0 || ftruncate(fd, size)) {
         return NO_MEMORY;
     }
     code = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     data = code + ORACLE_PAGE;
+    low = data + sizeof(shared->background);
     if (code == MAP_FAILED) {
         return NO_MEMORY;
     }
     memset(code, CODE_FILL, ORACLE_PAGE);
+    memcpy(low, oracle_trampoline, oracle_trampoline_end - oracle_trampoline);
+    if (!map_at(LOW_AT, ORACLE_PAGE, PROT_READ | PROT_EXEC, fd, (1 + DATA_PAGES) * ORACLE_PAGE)
+        || !map_at(HIGH_AT, sizeof(*high), PROT_READ | PROT_WRITE, -1, 0)
+        || !map_at(CODE_AT, ORACLE_PAGE, PROT_READ | PROT_EXEC, fd, 0)) {
+        return NO_MEMORY;
+    }
     memcpy(data, shared->background, sizeof(shared->background));
     for (unsigned page = 0; page < DATA_PAGES; page++) {
         int prot = data_page_kind[page] == DATA_RW ? PROT_READ | PROT_WRITE : PROT_READ;
-        void *at = (void *)(uintptr_t)(DATA_AT + page * ORACLE_PAGE);
         if (data_page_kind[page] != DATA_ABSENT
-            && mmap(at, ORACLE_PAGE, prot, MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_POPULATE, fd,
-                    (1 + page) * ORACLE_PAGE) != at) {
+            && !map_at(DATA_AT + page * ORACLE_PAGE, ORACLE_PAGE, prot, fd, (1 + page) * ORACLE_PAGE)) {
             return NO_MEMORY;
         }
     }
-    void *at = (void *)(uintptr_t)CODE_AT;
-    return mmap(at, ORACLE_PAGE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_POPULATE, fd, 0) == at
-           ? READY : NO_MEMORY;
+    return READY;
 }
 
 static int make_ldt(void)
@@ -422,8 +511,13 @@ int main(void)
     uint32_t ready = set_up();
     shared->ready = ready;
     batch_is_done();
-    if (ready == READY) {
-        __asm__ volatile("int3");
+    while (ready == READY) {
+        wait_for_batch();
+        for (uint32_t i = 0; i < shared->count; i++) {
+            shared->current = i;
+            run_case(&shared->item[i]);
+        }
+        batch_is_done();
     }
     _exit(2);
 }

@@ -66,11 +66,16 @@ static void add_prefixes(Rng *r, const X86Row *row, Prefixes *p)
     }
 }
 
-static uint8_t edge_byte(Rng *r)
+/* Displacements and immediates: a third of the bytes at an edge.  Four of them to a random number. */
+static void random_bytes(Rng *r, uint8_t *p, unsigned n)
 {
-    static const uint8_t edges[] = { 0, 1, 2, 7, 8, 15, 16, 31, 32, 0x40, 0x7f, 0x80, 0xfe, 0xff };
+    static const uint8_t edges[16] = { 0, 1, 2, 7, 8, 15, 16, 31, 32, 0x40, 0x7f, 0x80, 0xfe, 0xff, 0, 0xff };
+    uint64_t v = 0;
 
-    return below(r, 3) ? (uint8_t)rng64(r) : edges[below(r, sizeof(edges))];
+    for (unsigned i = 0; i < n; i++, v >>= 16) {
+        v = i % 4 ? v : rng64(r);
+        p[i] = (v & 0xff) < 0x55 ? edges[v >> 8 & 15] : v >> 8;
+    }
 }
 
 static uint8_t modrm_byte(Rng *r, const X86Row *row)
@@ -193,8 +198,6 @@ unsigned random_encoding(Rng *r, const Form *form, unsigned bits, uint8_t out[EN
     if (form->row->has_modrm) {
         out[n++] = modrm_byte(r, form->row);
     }
-    while (n < ENCODING_MAX) {
-        out[n++] = edge_byte(r);
-    }
-    return n;
+    random_bytes(r, out + n, ENCODING_MAX - n);
+    return ENCODING_MAX;
 }

@@ -10,17 +10,18 @@
 #include "encode.h"
 #include "target/x86/cpu.h"
 
-enum { POOL = 32, TRIES = 12, OFFSET_WILD = 0x10000 };
+enum { POOL = 32, INTEGERS = 1024, TRIES = 12, OFFSET_WILD = 0x10000 };
 
 struct Generator {
     Rng rng;
     uint8_t background[DATA_PAGES * ORACLE_PAGE];
+    uint64_t integer[INTEGERS];         /* random_integer() */
     OracleState pool[POOL];             /* vector and x87 state, for instructions that do not look at it */
 };
 
 /* ---- the parts of a state ---- */
 
-static void random_fpu(Rng *r, OracleState *s)
+static void random_controls(Rng *r, OracleState *s)
 {
     uint16_t fcw = random_fcw(r), fsw = random_fsw(r, fcw);
     uint32_t mxcsr = random_mxcsr(r);
@@ -29,6 +30,11 @@ static void random_fpu(Rng *r, OracleState *s)
     memcpy(s->fx + FX_FSW, &fsw, 2);
     s->fx[FX_FTW] = below(r, 4) ? 0xff : below(r, 256);
     memcpy(s->fx + FX_MXCSR, &mxcsr, 4);
+}
+
+static void random_fpu(Rng *r, OracleState *s)
+{
+    random_controls(r, s);
     for (unsigned i = 0; i < 8; i++) {
         random_x87(r, s->fx + FX_ST + 16 * i);
     }
@@ -57,6 +63,9 @@ Generator *generator_new(uint64_t seed)
     g->rng.state = 1;                   /* the background is the same for all seeds: cases can be told without it */
     random_background(&g->rng, g->background);
     g->rng.state = seed;
+    for (unsigned i = 0; i < INTEGERS; i++) {
+        g->integer[i] = random_integer(&g->rng);
+    }
     for (unsigned i = 0; i < POOL; i++) {
         random_fpu(&g->rng, &g->pool[i]);
         for (unsigned n = 0; n < 32; n++) {
@@ -72,6 +81,17 @@ Generator *generator_new(uint64_t seed)
 void generator_free(Generator *g) { g_aligned_free(g); }
 const uint8_t *generator_background(const Generator *g) { return g->background; }
 
+/* Where it has not, two thirds of a state need not be moved. */
+static bool host_has_avx512(void)
+{
+    static int has = -1;
+
+    if (has < 0) {
+        has = __builtin_cpu_supports("avx512f") != 0;
+    }
+    return has;
+}
+
 void plain_case(OracleCase *c, unsigned bits, uint16_t at)
 {
     OracleState *s = &c->in;
@@ -79,7 +99,14 @@ void plain_case(OracleCase *c, unsigned bits, uint16_t at)
     c->bits = bits;
     c->code_at = at;
     c->patches = c->steps = 0;
-    memset(s, 0, sizeof(*s));
+    c->runs_on = false;
+    s->vectors = host_has_avx512() ? ORACLE_AVX | ORACLE_AVX512 : ORACLE_AVX;
+    memset(s, 0, offsetof(OracleState, vectors));
+    memset(s->fx, 0, FX_END);
+    memset(s->ymm_high, 0, sizeof(s->ymm_high));
+    if (s->vectors & ORACLE_AVX512) {
+        memset(s->k, 0, sizeof(*s) - offsetof(OracleState, k));
+    }
     s->flags = FL_1 | FL_IF;
     memcpy(s->fx + FX_FCW, "\x7f\x03", 2);
     memcpy(s->fx + FX_MXCSR, "\x80\x1f", 2);
@@ -171,7 +198,7 @@ static unsigned random_offset(Rng *r)
 {
     unsigned kind = below(r, 64);
 
-    if (kind < 40) {
+    if (kind < 50) {
         unsigned at = 0x1000 + below(r, 0x1fc0);
         return kind < 8 ? at : kind < 28 ? at & ~15u : at & ~63u;
     }
@@ -376,10 +403,13 @@ static void random_registers(Generator *g, OracleCase *c, const X86Insn *in)
     Rng *r = &g->rng;
     OracleState *s = &c->in;
     const OracleState *from = &g->pool[below(r, POOL)];
-    const unsigned floats = IN_SSE | IN_MMX | IN_X87;
+    uint64_t v = 0;
 
-    for (unsigned i = 0; i < 16; i++) {
-        s->regs[i] = random_integer(r) & (c->bits == 64 ? ~0ull : i < 8 ? 0xffffffff : 0);
+    for (unsigned i = 0; i < (c->bits == 64 ? 16 : 8); i++, v >>= 16) {
+        v = i % 4 ? v : rng64(r);
+        uint64_t *pooled = &g->integer[v % INTEGERS];
+        s->regs[i] = *pooled & (c->bits == 64 ? ~0ull : 0xffffffff);
+        *pooled = (v & 0x8000) ? *pooled : random_integer(r);
     }
     s->flags = FL_1 | FL_IF | (rng64(r) & FL_STATUS) | (below(r, 4) ? 0 : FL_DF);
     if (!below(r, 8)) {
@@ -387,11 +417,17 @@ static void random_registers(Generator *g, OracleCase *c, const X86Insn *in)
     }
     memcpy(s->fx, from->fx, FX_END);
     memcpy(s->ymm_high, from->ymm_high, sizeof(s->ymm_high));
-    memcpy(s->k, from->k, sizeof(s->k));
-    memcpy(s->zmm_high, from->zmm_high, sizeof(s->zmm_high));
-    memcpy(s->zmm16, from->zmm16, sizeof(s->zmm16));
-    if (in->row && (in->row->words & floats)) {
+    if (s->vectors & ORACLE_AVX512) {
+        memcpy(s->k, from->k, sizeof(s->k));
+        memcpy(s->zmm_high, from->zmm_high, sizeof(s->zmm_high));
+        memcpy(s->zmm16, from->zmm16, sizeof(s->zmm16));
+    }
+    if (in->row && (in->row->words & (IN_MMX | IN_X87))) {
         random_fpu(r, s);
+    } else if (in->row && (in->row->words & IN_SSE)) {
+        random_controls(r, s);
+    }
+    if (in->row && (in->row->words & (IN_MMX | IN_SSE))) {
         random_vector(r, s, in->reg & 15);
         random_vector(r, s, in->rm & 15);
         random_vector(r, s, in->vvvv & 15);
@@ -412,13 +448,20 @@ static bool wants_single_step(Rng *r, const X86Insn *in, const OracleCase *c)
         if (c->bits == 16 || in->opsize == 16) {
             to = (int16_t)to;
         }
-        return (to >= 0 && to < in->len) || !below(r, 32);
+        return (to >= 0 && to < in->len) || !below(r, 128);
     }
     if (row->words & IN_ENDS) {
         bool far = row->op == OP_RET_FAR || row->op == OP_IRET || row->op == OP_CALL_FAR || row->op == OP_JMP_FAR;
-        return far || (c->in.seg[X86_CS] & 4) || in->opsize == 16 || !below(r, 32);
+        return far || (c->in.seg[X86_CS] & 4) || in->opsize == 16 || !below(r, 128);
     }
-    return !below(r, in->rep ? 16 : 64);
+    return !below(r, in->rep ? 64 : 256);
+}
+
+/* Is what is behind it the next to be executed?  Not so surely after a branch, nor a POPF that sets TF. */
+bool runs_on(const X86Insn *in, const OracleCase *c)
+{
+    return in->row && !(in->row->words & IN_ENDS) && !has_operand(in->row, OPK_J) && in->row->op != OP_POPF
+        && !(c->in.flags & FL_TF);
 }
 
 static void place_code(Rng *r, OracleCase *c)
@@ -460,6 +503,7 @@ bool generate(Generator *g, const Form *form, unsigned bits, OracleCase *c)
             c->in.flags |= FL_TF;
             c->steps = in.rep && in.row && (in.row->words & (IN_REP | IN_REPZ)) ? below(r, 4) : 0;
         }
+        c->runs_on = below(r, 32) && runs_on(&in, c);    /* else RIP is seen, too */
         return true;
     }
     return false;

@@ -25,6 +25,7 @@ bool generate(Generator *g, const Form *form, unsigned bits, OracleCase *c);
 /* All registers 0, flat segments, control words as FNINIT and RESET leave them, code at `at`. */
 void plain_case(OracleCase *c, unsigned bits, uint16_t at);
 /* Decode a case's bytes; row NULL: they are no instruction.  False: their end lies in the absent page. */
+bool runs_on(const X86Insn *in, const OracleCase *c);     /* what OracleCase.runs_on may be */
 bool decode_case(const OracleCase *c, X86Insn *in);
 
 bool has_operand(const X86Row *r, unsigned kind);       /* OPK_* */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include "core/machine.h"
 #include "engine.h"
+#include "trampoline.h"
 #include "target/x86/alu.h"
 #include "target/x86/exec.h"
 #include "target/x86/model.h"
@@ -230,10 +231,14 @@ static void load_fpu(X86Fpu *f, const OracleState *s)
     for (unsigned i = 0; i < 16; i++) {
         memcpy(f->v[i].q, x + FX_XMM + 16 * i, 16);
         memcpy(f->v[i].q + 2, s->ymm_high[i], 16);
-        memcpy(f->v[i].q + 4, s->zmm_high[i], 32);
-        memcpy(f->v[i + 16].q, s->zmm16[i], 64);
     }
-    memcpy(f->k, s->k, sizeof(f->k));
+    if (s->vectors & ORACLE_AVX512) {
+        for (unsigned i = 0; i < 16; i++) {
+            memcpy(f->v[i].q + 4, s->zmm_high[i], 32);
+            memcpy(f->v[i + 16].q, s->zmm16[i], 64);
+        }
+        memcpy(f->k, s->k, sizeof(f->k));
+    }
 }
 
 static void set_segment(Handlers *h, unsigned seg, uint16_t selector)
@@ -275,6 +280,7 @@ static void load_state(Handlers *h, const OracleCase *oc)
     for (unsigned i = 0; i < oc->len && oc->code_at + i < ORACLE_PAGE; i++) {
         h->mem[PHYS_CODE + oc->code_at + i] = oc->code[i];
     }
+    put_jump(oc, h->mem + PHYS_CODE);
 }
 
 /* ---- state out ---- */
@@ -295,10 +301,14 @@ static void save_fpu(const X86Fpu *f, OracleState *s)
     for (unsigned i = 0; i < 16; i++) {
         memcpy(x + FX_XMM + 16 * i, f->v[i].q, 16);
         memcpy(s->ymm_high[i], f->v[i].q + 2, 16);
-        memcpy(s->zmm_high[i], f->v[i].q + 4, 32);
-        memcpy(s->zmm16[i], f->v[i + 16].q, 64);
     }
-    memcpy(s->k, f->k, sizeof(f->k));
+    if (s->vectors & ORACLE_AVX512) {
+        for (unsigned i = 0; i < 16; i++) {
+            memcpy(s->zmm_high[i], f->v[i].q + 4, 32);
+            memcpy(s->zmm16[i], f->v[i + 16].q, 64);
+        }
+        memcpy(s->k, f->k, sizeof(f->k));
+    }
 }
 
 static void save_memory(Handlers *h, OracleResult *out)
@@ -352,6 +362,7 @@ static void save_state(Handlers *h, const OracleCase *oc, OracleResult *out)
     OracleState *s = &out->state;
 
     out->vector = ORACLE_NONE;
+    s->vectors = oc->in.vectors;
     memcpy(s->regs, c->regs, sizeof(s->regs));
     s->rip = c->regs[X86_RIP];
     s->flags = x86_rflags(c);
@@ -365,7 +376,7 @@ static void save_state(Handlers *h, const OracleCase *oc, OracleResult *out)
         leave_handler(h, out);
     }
     save_memory(h, out);
-    for (unsigned i = 0; i < oc->len && oc->code_at + i < ORACLE_PAGE; i++) {
+    for (unsigned i = 0; i < (unsigned)oc->len + JUMP_MAX && oc->code_at + i < ORACLE_PAGE; i++) {
         h->mem[PHYS_CODE + oc->code_at + i] = CODE_FILL;
     }
 }

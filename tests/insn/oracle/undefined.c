@@ -133,6 +133,12 @@ static Host host(void)
 
 static bool is_canonical(uint64_t v) { return (uint64_t)((int64_t)(v << 16) >> 16) == v; }
 
+static bool is_bit_of_string(const X86Row *row)
+{
+    return (row->op == OP_BT || row->op == OP_BTS || row->op == OP_BTR || row->op == OP_BTC)
+        && has_operand(row, OPK_G);
+}
+
 /* Of the operand in memory, whatever names its address. */
 static uint64_t offset_of(const OracleCase *c, const X86Insn *in)
 {
@@ -151,8 +157,12 @@ static uint64_t offset_of(const OracleCase *c, const X86Insn *in)
         return regs[X86_RDI] & mask;
     }
     uint64_t base = in->base < 16 ? regs[in->base] : in->base == X86_RIP ? c->in.rip + in->len : 0;
+    uint64_t bits = in->opsize, number = in->reg < 16 ? regs[in->reg] : 0;
     uint64_t off = base + (in->index < 16 ? regs[in->index] << in->scale : 0) + (int64_t)in->disp;
 
+    if (is_bit_of_string(in->row)) {    /* volume 2, BT: the number's sign counts */
+        off += (int64_t)(number << (64 - bits)) >> (64 - bits) >> 3 & -(bits / 8);
+    }
     return off & mask;
 }
 
@@ -221,7 +231,7 @@ static bool applies(const Rule *r, const OracleCase *c, const X86Insn *in, const
     case FAULT_MAY_HIDE:
         return native->vector == ORACLE_NONE;
     case VECTOR_NOT_ALIGNED:
-        return in_memory(in) && (in->row->words & IN_ALIGNED);
+        return in_memory(in) && ((in->row->words & IN_ALIGNED) || (in->row->op == OP_CMPXCHG8B && in->opsize == 64));
     case FAR_POINTER_64:
         return in_memory(in) && c->bits == 64 && in->opsize == 64
             && (in->row->operand[0].size == OPS_p || in->row->operand[1].size == OPS_p);
