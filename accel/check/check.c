@@ -474,6 +474,9 @@ static RunExit check_run(Accel *accel, Vcpu *vcpu, uint64_t max_insns, GError **
         }
         done = k->a->ops->insn_count(k->a, vcpu) - first;
     }
+    if (why == RUN_HALTED) {
+        loop_wake(m->loop);             /* to look again at a clock that may have stood when it looked last */
+    }
     return why;
 }
 
