@@ -851,6 +851,46 @@ static void test_cpuid_instruction(void)
 }
 
 /* Every feature that gates a row of target/x86/insn/ has a row in features.def. */
+static int xsetbv(uint64_t v)
+{
+    c->regs[X86_RAX] = (uint32_t)v;
+    c->regs[X86_RDX] = v >> 32;
+    c->regs[X86_RCX] = 0;
+    return EXEC(b, 0x0f, 0x01, 0xd1);
+}
+
+/* The rules for XCR0 (volume 1, 13.3); AVX's and AVX-512's state can be switched on where there is such. */
+static void test_xcr0(void)
+{
+    static const uint64_t bad[] = { 0, 2, 4, 5, 0x21, 0x23, 0x27, 0x67, 0xa7, 0xc7, 0xe3, 0xe1, 0xe6, 0x10007 };
+    bool avx = x86_feature(c, FEAT_AVX), avx512 = x86_feature(c, FEAT_AVX512F);
+    uint32_t out[4];
+
+    bench_long(b, 0);
+    g_assert_true(x86_write_cr4(c, c->cr4 | CR4_OSXSAVE));
+    for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
+        assert_raised(b, xsetbv(bad[i]), EXC_GP, 0);
+    }
+    g_assert_cmpint(xsetbv(3), ==, NOTHING);
+    g_assert_cmphex(c->mode & (MODE_AVX_ON | MODE_AVX512_ON), ==, 0);
+    g_assert_cmpint(xsetbv(7), ==, avx ? NOTHING : EXC_GP);
+    g_assert_cmphex(c->mode & (MODE_AVX_ON | MODE_AVX512_ON), ==, avx ? MODE_AVX_ON : 0);
+    x86_cpuid(c, 0xd, 0, out);
+    g_assert_cmpuint(out[1], ==, avx ? 832 : 576);      /* bytes for what XCR0 has now */
+    g_assert_cmpint(xsetbv(0xe7), ==, avx512 ? NOTHING : EXC_GP);
+    g_assert_cmphex(c->mode & MODE_AVX512_ON, ==, avx512 ? MODE_AVX512_ON : 0);
+    x86_cpuid(c, 0xd, 0, out);
+    g_assert_cmphex(out[0] & 0xe7, ==, 3 | (avx ? 4 : 0) | (avx512 ? 0xe0 : 0));
+    g_assert_cmpuint(out[1], ==, avx512 ? 2688 : avx ? 832 : 576);
+    static const uint32_t place[][3] = { { 2, 256, 576 }, { 5, 64, 1088 }, { 6, 512, 1152 }, { 7, 1024, 1664 } };
+    for (unsigned i = 0; i < G_N_ELEMENTS(place); i++) {
+        bool there = i == 0 ? avx : avx512;
+        x86_cpuid(c, 0xd, place[i][0], out);
+        g_assert_cmpuint(out[0], ==, there ? place[i][1] : 0);
+        g_assert_cmpuint(out[1], ==, there ? place[i][2] : 0);
+    }
+}
+
 static void test_features_cover_the_table(void)
 {
     static const struct { unsigned id; const char *name; } row[] = {
@@ -992,7 +1032,7 @@ static void test_help_and_registers(void)
     X(port_rights) X(rep_ins) X(rep_ins_partial) X(rep_ins_16_bit) X(rep_outs) X(msr_rules) X(rdmsr_wrmsr) X(tsc) \
     X(machine_check_msrs) X(misc_enable) X(monitor_and_mwait) X(reset_values) X(cpuid_vendor) X(cpuid_topology) \
     X(cpuid_deep_topology) X(tsc_frequency) X(cpuid_instruction) X(features_cover_the_table) X(models) \
-    X(small_model) X(help_and_registers)
+    X(xcr0)     X(small_model) X(help_and_registers)
 ALL_TESTS(TEST)
 
 int main(int argc, char **argv)
