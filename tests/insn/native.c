@@ -17,6 +17,7 @@ typedef struct Area {                   /* one mapping: reached by absolute addr
     _Alignas(4096) uint8_t memory[NATIVE_MEMORY];
 } Area;
 
+sigjmp_buf *native_escape;
 static Area *area;
 static uint8_t *code;
 static uintptr_t after;                 /* where a trap goes on */
@@ -77,8 +78,11 @@ static void on_trap(int sig, siginfo_t *info, void *context)
 {
     ucontext_t *u = context;
 
+    if (native_escape && sig == SIGILL) {
+        siglongjmp(*native_escape, 1);
+    }
     if ((uintptr_t)u->uc_mcontext.gregs[REG_RIP] - (uintptr_t)code > 4096) {
-        signal(sig, SIG_DFL);           /* not ours */
+        signal(sig, SIG_DFL);           /* neither ours nor awaited */
         return;
     }
     area->state.signal = sig;
