@@ -445,6 +445,9 @@ static bool wants_single_step(Rng *r, const X86Insn *in, const OracleCase *c)
     }
     if (has_operand(row, OPK_J)) {
         int64_t to = (int64_t)in->imm + in->len;        /* from its start */
+        if (c->bits == 64 && in->opsize_prefix) {
+            return true;                /* AMD's is two bytes shorter: what these are might loop */
+        }
         if (c->bits == 16 || in->opsize == 16) {
             to = (int16_t)to;
         }

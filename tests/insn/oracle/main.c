@@ -396,5 +396,8 @@ int main(int argc, char **argv)
     }
     native_close(s.native);
     s.engine->ops->destroy(s.engine);
+    generator_free(s.generator);
+    g_aligned_free(s.shrinking);
+    g_aligned_free(s.ours);
     return !good;
 }
