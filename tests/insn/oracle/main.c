@@ -88,6 +88,17 @@ static void list_forms(Session *s)
     }
 }
 
+/* Is there anything to run in code of the wanted size? */
+static bool has_forms(const Session *s)
+{
+    bool any = false;
+
+    for (unsigned b = 0; b < 3; b++) {
+        any |= s->list[b].rows->len && (!s->bits_wanted || (unsigned)atoi(s->bits_wanted) == code_bits[b]);
+    }
+    return any;
+}
+
 /* Rows whose feature is missing here, named once each. */
 static void name_missing(const Session *s)
 {
@@ -391,7 +402,11 @@ int main(int argc, char **argv)
         printf("seed %" PRIu64 "\n", s.seed);
         name_missing(&s);
         list_forms(&s);
-        run_all(&s, seconds ? seconds : count ? 0 : 60, count ? (uint64_t)count : UINT64_MAX);
+        if (has_forms(&s)) {
+            run_all(&s, seconds ? seconds : count ? 0 : 60, count ? (uint64_t)count : UINT64_MAX);
+        } else {
+            fprintf(stderr, "insn-oracle: no row of this size matches '%s'\n", rows);
+        }
         good = !s.broken && s.differing == 0 && s.cases > 0;
     }
     native_close(s.native);
