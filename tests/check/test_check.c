@@ -218,7 +218,6 @@ static void bad_options(void)
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
-        g_autofree char *text = NULL;
         g_autoptr(GError) err = NULL;
         Bench b;
         bench_open(&b);

@@ -5,6 +5,7 @@
  * makes sure of.
  */
 #include "encode.h"
+#include "trampoline.h"
 
 #include <string.h>
 
@@ -73,6 +74,11 @@ bool case_excluded(const OracleCase *c, const X86Insn *in)
     /* The push is checked in 64-bit mode: an address above 4 GiB is a page fault that Linux, for an erratum of
      * AMD's K8, lets happen for ever. */
     if (c->bits != 64 && in->row->op == OP_CALL_FAR && in->mod3 && (in->imm2 & ~3) == (SEL_USER64 & ~3)) {
+        return true;
+    }
+    /* Code of the child itself: what its jumps there look like may come back as a case's bytes. */
+    if (in->row->operand[0].kind == OPK_J
+        && ((uint32_t)(CODE_AT + c->code_at + in->len + in->imm) & ~(uint32_t)(ORACLE_PAGE - 1)) == LOW_AT) {
         return true;
     }
     return row_excluded(in->row) || (in->row->op == OP_INT && in->imm == 0x80);

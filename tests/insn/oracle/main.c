@@ -390,6 +390,9 @@ int main(int argc, char **argv)
         return 2;
     }
     s.bits_wanted = bits;
+    if (!seed && g_getenv("INSN_ORACLE_SEED")) {
+        seed = g_ascii_strtoll(g_getenv("INSN_ORACLE_SEED"), NULL, 10);
+    }
     s.seed = seed ? (uint64_t)seed : (uint64_t)g_get_real_time() << 16 | (g_random_int() & 0xffff);
     s.seed &= INT64_MAX;
     if (!session_open(&s)) {

@@ -112,7 +112,7 @@ static const Rule rules[] = {
     { OP_LOOPE, REPEATED, AMD_HOST, { .all = true }, "AMD's LOOPE and LOOPNE take F2 and F3 for their condition" },
     { OP_LOOPNE, REPEATED, AMD_HOST, { .all = true }, "AMD's LOOPE and LOOPNE take F2 and F3 for their condition" },
     { -1, LONG_AND_UNDEFINED, ANY_HOST, { .which_fault = true },
-      "what is no instruction has no length: too long (#GP), or undefined (#UD)" },
+      "what is no instruction has no length, and AMD's UD1 no ModRM: too long (#GP), or undefined (#UD)" },
     { -1, UNDEFINED_AT_PAGE_END, ANY_HOST, { .which_fault = true },
       "what is no instruction, or EVEX to a processor without AVX-512, has no length: how much is fetched before #UD" },
     { -1, UNMASKED_TINY_OR_HUGE, ANY_HOST, { .mxcsr = 1 << 5 },
@@ -240,7 +240,7 @@ static bool applies(const Rule *r, const OracleCase *c, const X86Insn *in, const
     case REPEATED:
         return in->rep;
     case LONG_AND_UNDEFINED:
-        return !in->row && native->vector == EXC_GP && c->len >= X86_INSN_MAX;
+        return !in->row && (native->vector == EXC_GP || ours->vector == EXC_GP) && c->len >= X86_INSN_MAX;
     case UNDEFINED_AT_PAGE_END:
         return (!in->row || in->enc == X86_EVEX) && (native->vector == EXC_PF || ours->vector == EXC_PF)
             && c->code_at + X86_INSN_MAX > ORACLE_PAGE;
