@@ -32,6 +32,7 @@ typedef enum When {
     SIZE_16,
     REPEATED,                           /* F2 or F3 before it */
     LONG_AND_UNDEFINED,
+    LONG_NEAR_BRANCH_66,                /* in 64-bit code: too long with a displacement of 32 bits */
     UNDEFINED_AT_PAGE_END,
     UNMASKED_SIMD,                      /* #XM */
     UNMASKED_TINY_OR_HUGE,              /* the same, of OE or UE */
@@ -113,6 +114,7 @@ static const Rule rules[] = {
     { OP_LOOPNE, REPEATED, AMD_HOST, { .all = true }, "AMD's LOOPE and LOOPNE take F2 and F3 for their condition" },
     { -1, LONG_AND_UNDEFINED, ANY_HOST, { .which_fault = true },
       "what is no instruction has no length, and AMD's UD1 no ModRM: too long (#GP), or undefined (#UD)" },
+    { -1, LONG_NEAR_BRANCH_66, AMD_HOST, { .all = true }, "and so it is two bytes shorter on AMD" },
     { -1, UNDEFINED_AT_PAGE_END, ANY_HOST, { .which_fault = true },
       "what is no instruction, or EVEX to a processor without AVX-512, has no length: how much is fetched before #UD" },
     { -1, UNMASKED_TINY_OR_HUGE, ANY_HOST, { .mxcsr = 1 << 5 },
@@ -240,7 +242,10 @@ static bool applies(const Rule *r, const OracleCase *c, const X86Insn *in, const
     case REPEATED:
         return in->rep;
     case LONG_AND_UNDEFINED:
-        return !in->row && (native->vector == EXC_GP || ours->vector == EXC_GP) && c->len >= X86_INSN_MAX;
+        return !in->row && (ours->vector == EXC_GP || (native->vector == EXC_GP && c->len >= X86_INSN_MAX));
+    case LONG_NEAR_BRANCH_66:
+        return !in->row && ours->vector == EXC_GP && c->bits == 64 && c->len >= X86_INSN_MAX && in->opsize_prefix
+            && (in->map == 0 ? in->opcode == 0xe8 || in->opcode == 0xe9 : in->map == 1 && (in->opcode & 0xf0) == 0x80);
     case UNDEFINED_AT_PAGE_END:
         return (!in->row || in->enc == X86_EVEX) && (native->vector == EXC_PF || ours->vector == EXC_PF)
             && c->code_at + X86_INSN_MAX > ORACLE_PAGE;
