@@ -74,15 +74,6 @@ static void io_write(const Region *r, hwaddr off, uint64_t val, unsigned size)
     }
 }
 
-static bool lock_for_device(AddressSpace *as)
-{
-    if (loop_locked(as->loop)) {
-        return false;
-    }
-    loop_lock(as->loop);
-    return true;
-}
-
 static void drop_code_flag(AddressSpace *as, const MemSection *s, hwaddr addr, hwaddr len)
 {
     uint8_t *first = section_page_flags(s, addr), *last = section_page_flags(s, addr + len - 1);
@@ -107,14 +98,12 @@ uint64_t section_load(AddressSpace *as, const MemSection *s, hwaddr addr, unsign
         memcpy(&v, s->host + (addr - s->at), size);
         return v;
     }
-    bool locked = lock_for_device(as);
+    loop_lock(as->loop);
     v = io_read(s->region, s->off + (addr - s->at), size);
     if (as->tap) {
         as->tap->loaded(as->tap, as, addr, size, v);
     }
-    if (locked) {
-        loop_unlock(as->loop);
-    }
+    loop_unlock(as->loop);
     return v;
 }
 
@@ -128,14 +117,12 @@ void section_store(AddressSpace *as, const MemSection *s, hwaddr addr, uint64_t 
         drop_code_flag(as, s, addr, size);
         return;
     }
-    bool locked = lock_for_device(as);
+    loop_lock(as->loop);
     if (as->tap) {
         as->tap->stored(as->tap, as, addr, size, val & mask64(8 * size));
     }
     io_write(s->region, s->off + (addr - s->at), val, size);
-    if (locked) {
-        loop_unlock(as->loop);
-    }
+    loop_unlock(as->loop);
 }
 
 /* Bytes from addr that lie in one section, at most size. */

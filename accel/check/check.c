@@ -41,7 +41,8 @@ typedef struct Check {
     void *intctl_opaque;
     IntCtl wrapped;                     /* what it calls now */
     uint64_t last[LAST];                /* RIP at the beginning of the last pieces */
-    uint64_t pieces, insns, inputs_seen;
+    uint64_t pieces, insns;
+    uint64_t random;                    /* state of the generator behind RDRAND */
 } Check;
 
 /* ---- what goes in and out of A ---- */
@@ -50,7 +51,6 @@ static void note(Check *k, Input i)
 {
     if (k->in_piece) {
         inputs_note(&k->inputs, &i);
-        k->inputs_seen++;
     }
 }
 
@@ -107,8 +107,8 @@ static bool random_number(X86Observer *o, uint64_t *value)
     Check *k = container_of(o, Check, observer);
     static const uint64_t multiplier = 6364136223846793005u;   /* Knuth's MMIX generator: any will do */
 
-    k->inputs_seen = k->inputs_seen * multiplier + 1442695040888963407u;
-    *value = k->inputs_seen ^ k->inputs_seen >> 32;
+    k->random = k->random * multiplier + 1442695040888963407u;
+    *value = k->random ^ k->random >> 32;
     note(k, (Input){ .kind = INPUT_RANDOM, .ok = true, .value = *value });
     return true;
 }

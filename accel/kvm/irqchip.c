@@ -167,15 +167,6 @@ void kvm_irqchip_reset(Kvm *k)
 
 enum { REGISTERS = sizeof(struct kvm_lapic_state) / 16 };
 
-static bool with_lock(Machine *m)
-{
-    if (loop_locked(m->loop)) {
-        return false;
-    }
-    machine_lock(m);
-    return true;
-}
-
 bool kvm_lapic_get(KvmVcpu *v)
 {
     Vcpu *vcpu = &v->cpu->vcpu;
@@ -191,11 +182,9 @@ bool kvm_lapic_get(KvmVcpu *v)
     for (unsigned i = 0; i < REGISTERS; i++) {
         memcpy(&regs[i], s.regs + 16 * i, sizeof(regs[i]));
     }
-    bool locked = with_lock(vcpu->machine);
+    machine_lock(vcpu->machine);
     vcpu->intctl->take_registers(vcpu->intctl_opaque, regs);
-    if (locked) {
-        machine_unlock(vcpu->machine);
-    }
+    machine_unlock(vcpu->machine);
     return true;
 }
 
@@ -216,11 +205,9 @@ bool kvm_lapic_put(KvmVcpu *v)
     for (unsigned i = 0; i < REGISTERS; i++) {
         memcpy(&regs[i], s.regs + 16 * i, sizeof(regs[i]));
     }
-    bool locked = with_lock(vcpu->machine);
+    machine_lock(vcpu->machine);
     vcpu->intctl->give_registers(vcpu->intctl_opaque, regs);
-    if (locked) {
-        machine_unlock(vcpu->machine);
-    }
+    machine_unlock(vcpu->machine);
     for (unsigned i = 0; i < REGISTERS; i++) {
         memcpy(s.regs + 16 * i, &regs[i], sizeof(regs[i]));
     }

@@ -47,18 +47,13 @@ static void leaf_vendor(uint32_t out[4], uint32_t highest)
 static bool apic_is_off(const X86Cpu *c)
 {
     const Vcpu *v = &c->vcpu;
-    bool locked = loop_locked(v->machine->loop);
 
     if (!v->intctl) {
         return true;
     }
-    if (!locked) {
-        machine_lock(v->machine);
-    }
+    machine_lock(v->machine);
     bool off = !(v->intctl->get_base(v->intctl_opaque) & 0x800);
-    if (!locked) {
-        machine_unlock(v->machine);
-    }
+    machine_unlock(v->machine);
     return off;
 }
 

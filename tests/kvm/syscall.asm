@@ -1,49 +1,5 @@
 ; Ring 3 of 64-bit mode: there by SYSRET, back by SYSCALL (SDM volume 2).
-%include "report.inc"
-bits 16
-org 0x7c00
-%define PML4 0x10000
-%define PDPT 0x11000
-%define PD   0x12000
-
-start:
-    cli
-    xor ax, ax
-    mov ds, ax
-    mov es, ax
-    mov ss, ax
-    mov sp, 0x7000
-    cld
-    mov ax, PML4 >> 4
-    mov es, ax
-    xor di, di
-    xor eax, eax
-    mov cx, 0xc00
-    rep stosd
-    mov dword [es:0], PDPT + 7
-    mov dword [es:0x1000], PD + 7
-    mov dword [es:0x2000], 0x87                 ; 2 MiB, for everybody
-    lgdt [gdtr]
-    mov eax, cr4
-    or eax, 0x20
-    mov cr4, eax
-    mov eax, PML4
-    mov cr3, eax
-    mov ecx, 0xc0000080
-    rdmsr
-    or eax, 0x101                               ; LME, SCE
-    wrmsr
-    mov eax, cr0
-    or eax, 0x80000001
-    mov cr0, eax
-    jmp dword 8:entered
-
-bits 64
-entered:
-    mov ax, 0x10
-    mov ds, ax
-    mov ss, ax
-    mov rsp, 0x7000
+%include "enter-long.inc"
     mov ecx, 0xc0000080
     rdmsr
     and eax, 0x500

@@ -96,20 +96,15 @@ static void under_machine_lock(X86Cpu *c, LockedFn *fn, void *opaque)
 {
     Loop *loop = c->vcpu.machine->loop;
     jmp_buf here, *volatile outer = c->unwind;
-    bool mine = !loop_locked(loop);
 
-    if (mine) {
-        loop_lock(loop);
-    }
+    loop_lock(loop);
     c->unwind = &here;
     int raised = setjmp(here);
     if (!raised) {
         fn(c, opaque);
     }
     c->unwind = outer;
-    if (mine) {
-        loop_unlock(loop);
-    }
+    loop_unlock(loop);
     if (raised) {
         longjmp(*outer, raised);
     }
