@@ -1,6 +1,7 @@
 /*
  * Decode the same bytes with our table and with capstone: validity, length and mnemonic must agree,
- * in all modes, for every opcode of the table under the prefixes that matter.
+ * in all modes, for every opcode of the table under the prefixes that matter, on random bytes, and on a whole
+ * C library; or, with arguments BITS=FILE, on the code in those files instead (decode_kernel.py).
  *
  * capstone is a partner, not an oracle: where it (4.0.2) or a vendor differs, the difference is a
  * line of explain() with a reason that can be checked in a manual.  One that is not fails the test.
@@ -9,6 +10,7 @@
 #include <glib.h>
 #include <link.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "target/x86/decode.h"
 
@@ -491,34 +493,43 @@ static int compare_libc(struct dl_phdr_info *info, size_t size, void *opaque)
     return 1;
 }
 
-/* Any other image, as DECODE_IMAGE names it: its bytes as 64-bit code. */
-static void compare_image(Totals *t)
+/* Code of another program, a whole one: argument BITS=FILE. */
+static void compare_file(Totals *t, const char *arg)
 {
-    const char *path = g_getenv("DECODE_IMAGE");
+    g_auto(GStrv) half = g_strsplit(arg, "=", 2);
     g_autofree char *bytes = NULL;
     gsize n;
 
-    if (path) {
-        g_assert_true(g_file_get_contents(path, &bytes, &n, NULL));
-        compare_stream(t, 64, (const uint8_t *)bytes, n, "image");
-    }
+    g_assert_cmpuint(g_strv_length(half), ==, 2);
+    g_assert_true(g_file_get_contents(half[1], &bytes, &n, NULL));
+    compare_stream(t, (unsigned)atoi(half[0]), (const uint8_t *)bytes, n, "file");
 }
 
-static void test_agrees(void)
+static void compare_all(Totals *t)
 {
+    for (unsigned bits = 16; bits <= 64; bits *= 2) {
+        compare_mode(t, bits);
+    }
+    compare_vex(t, 32);
+    compare_vex(t, 64);
+    compare_random(t);
+    g_assert_cmpint(dl_iterate_phdr(compare_libc, t), ==, 1);
+}
+
+static void test_agrees(gconstpointer opaque)
+{
+    const char *const *files = opaque;
     Totals t = { .reasons = g_hash_table_new(g_str_hash, g_str_equal),
                  .unexplained = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL) };
     GHashTableIter it;
     gpointer key, value;
 
-    for (unsigned bits = 16; bits <= 64; bits *= 2) {
-        compare_mode(&t, bits);
+    if (!*files) {
+        compare_all(&t);
     }
-    compare_vex(&t, 32);
-    compare_vex(&t, 64);
-    compare_random(&t);
-    g_assert_cmpint(dl_iterate_phdr(compare_libc, &t), ==, 1);
-    compare_image(&t);
+    for (; *files; files++) {
+        compare_file(&t, *files);
+    }
     g_test_message("%lu encodings, %lu agree (%lu of them valid), %u unexplained", t.total, t.agreed, t.valid,
                    g_hash_table_size(t.unexplained));
     g_hash_table_iter_init(&it, t.reasons);
@@ -539,6 +550,6 @@ static void test_agrees(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/insn/decode/agrees-with-capstone", test_agrees);
+    g_test_add_data_func("/insn/decode/agrees-with-capstone", argv + 1, test_agrees);
     return g_test_run();
 }
