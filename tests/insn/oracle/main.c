@@ -16,6 +16,7 @@
 #include "missing.h"
 #include "shrink.h"
 #include "../coverage.h"
+#include "../native.h"
 #include "text.h"
 
 enum { REPORTS_MAX = 40, LOST_MAX = 20, SKIPPED = 77 };
@@ -37,6 +38,8 @@ typedef struct Session {
     FormList list[3];                   /* 16, 32, 64 */
     const char *bits_wanted;
     GRegex *rows_wanted;
+    bool *host_alone;                   /* by row: the host has its feature, the emulated processor has not */
+    bool evex_alone;                    /* the same of AVX-512 */
     uint64_t cases, faults, differing;
     GHashTable *reported;               /* row and what differs */
     unsigned lost;                      /* cases that did not end */
@@ -86,6 +89,31 @@ static void list_forms(Session *s)
             }
         }
     }
+}
+
+/* What the host alone has got is #UD to us, and rightly so. */
+static void list_host_alone(Session *s)
+{
+    const X86Row *r;
+    unsigned n = 0;
+
+    while (x86_row_at(n)) {
+        n++;
+    }
+    s->host_alone = g_new0(bool, n);
+    s->evex_alone = native_has("avx512f");
+    for (unsigned i = 0; (r = x86_row_at(i)); i++) {
+        bool ours = s->engine->ops->has(s->engine, r);
+        s->host_alone[i] = !ours && !feature_missing(r);
+        s->evex_alone &= !ours || g_strcmp0(feature_of(r), "avx512f");
+    }
+}
+
+/* May this case be run, and compared? */
+static bool case_wanted(const Session *s, const OracleCase *c, const X86Insn *in)
+{
+    return !(in->row && s->host_alone[x86_row_number(in->row)]) && !(in->enc == X86_EVEX && s->evex_alone)
+        && !case_excluded(c, in);
 }
 
 /* Is there anything to run in code of the wanted size? */
@@ -187,7 +215,7 @@ static bool shrink_test(void *opaque, const OracleCase *c)
     X86Insn in;
 
     decode_case(c, &in);
-    if (case_excluded(c, &in) || (in.row ? in.row->op : OP_COUNT) != t->op || t->s->broken) {
+    if (!case_wanted(t->s, c, &in) || (in.row ? in.row->op : OP_COUNT) != t->op || t->s->broken) {
         return false;
     }
     return run_alone(t->s, c, &t->result, &t->ours) && case_differs(&t->result, &t->ours, &in, &d);
@@ -246,7 +274,11 @@ static bool run_batch(Session *s, Rng *r)
         return true;
     }
     for (unsigned tries = 0; n < BATCH && tries < 4 * BATCH; tries++) {
-        n += generate(s->generator, pick_form(s, r, b), code_bits[b], &item[n]);
+        X86Insn in;
+        if (generate(s->generator, pick_form(s, r, b), code_bits[b], &item[n])) {
+            decode_case(&item[n], &in);
+            n += case_wanted(s, &item[n], &in);
+        }
     }
     native_start(s->native, n);
     if (!s->engine->ops->run(s->engine, item, s->ours, n, &err) || !native_finish(s->native, &err)) {
@@ -322,9 +354,10 @@ static bool replay(Session *s, const char *text)
     if (!case_from_text(text, c, &err)) {
         fprintf(stderr, "insn-oracle: %s\n", err->message);
         g_error_free(err);
-    } else if (decode_case(c, &in), case_excluded(c, &in)) {
+    } else if (decode_case(c, &in), !case_wanted(s, c, &in)) {
         fprintf(stderr, "insn-oracle: this instruction is not run natively: %s\n",
-                in.row && row_excluded(in.row) ? row_excluded(in.row) : "it calls the host's kernel");
+                in.row && row_excluded(in.row) ? row_excluded(in.row)
+                : "it calls the host's kernel, or our processor has not got it");
     } else {
         for (int way = 0; way < 2; way++) {     /* of coming back from it */
             c->runs_on = way;
@@ -360,8 +393,10 @@ static bool session_open(Session *s)
     s->engine = engine_handlers.create(generator_background(s->generator), &err);
     if (!s->engine) {
         printf("%s\n", err->message);
+        return false;
     }
-    return s->engine;
+    list_host_alone(s);
+    return true;
 }
 
 int main(int argc, char **argv)
@@ -417,5 +452,6 @@ int main(int argc, char **argv)
     generator_free(s.generator);
     g_aligned_free(s.shrinking);
     g_aligned_free(s.ours);
+    g_free(s.host_alone);
     return !good;
 }
