@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include "target/x86/model.h"
 #include "util/bits.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -247,8 +248,13 @@ void engine_destroy(Accel *accel)
 bool engine_vcpu_create(Accel *accel, Vcpu *vcpu, GError **errp)
 {
     Engine *a = (Engine *)accel;
-    EngineVcpu *v = g_malloc0(a->code->vcpu_size);
 
+    if (x86_model_is_host(x86_cpu(vcpu)->model)) {
+        error_set(errp, "-cpu host is the host's processor, which only -accel kvm can hand to a guest; -cpu max has "
+                  "all that %s can do here", accel->ops->name);
+        return false;
+    }
+    EngineVcpu *v = g_malloc0(a->code->vcpu_size);
     v->engine = a;
     v->cpu = x86_cpu(vcpu);
     v->stopped_at = ~0ull;

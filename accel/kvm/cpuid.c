@@ -28,7 +28,7 @@ static const FeatureWord feature_words[] = {
     { 7, 0, EBX, 0, CPUID_7_EBX },
     { 7, 0, ECX, 1u << 4 /* OSPKE: follows CR4 */, CPUID_7_ECX },
     { 7, 0, EDX, 0, CPUID_7_EDX },
-    { 7, 1, EAX, 0, CPUID_WORDS },
+    { 7, 1, EAX, 0, CPUID_7_1_EAX },
     { 0xd, 0, EAX, 0, CPUID_WORDS },
     { 0xd, 0, EDX, 0, CPUID_WORDS },
     { 0xd, 1, EAX, 0, CPUID_D1_EAX },
@@ -87,6 +87,15 @@ static uint32_t possible(const Kvm *k, const FeatureWord *w)
     return bits & ~not_possible(k, w);
 }
 
+static void possible_words(const Kvm *k, uint32_t *words)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(feature_words); i++) {
+        if (feature_words[i].word < CPUID_WORDS) {
+            words[feature_words[i].word] = possible(k, &feature_words[i]);
+        }
+    }
+}
+
 bool kvm_features(uint32_t *words, GError **errp)
 {
     int fd = kvm_open_device(KVM_DEVICE, errp);
@@ -96,14 +105,29 @@ bool kvm_features(uint32_t *words, GError **errp)
         return false;
     }
     bool ok = kvm_cpuid_init(&k, errp);
-    for (unsigned i = 0; ok && i < G_N_ELEMENTS(feature_words); i++) {
-        if (feature_words[i].word < CPUID_WORDS) {
-            words[feature_words[i].word] = possible(&k, &feature_words[i]);
-        }
+    if (ok) {
+        possible_words(&k, words);
     }
     g_free(k.cpuid);
     close(fd);
     return ok;
+}
+
+/* Bits without whose user-space half the kernel's is nothing are no error: no model is asked for because
+ * of them. */
+bool kvm_cpuid_limit(KvmVcpu *v, GError **errp)
+{
+    const Kvm all = { .cpuid = v->kvm->cpuid, .irqchip = KVM_IRQCHIP_ALL };
+    uint32_t words[CPUID_WORDS];
+
+    possible_words(&all, words);
+    if (!x86_limit_features(v->cpu, words, "the host's KVM", errp)) {
+        return false;
+    }
+    if (v->kvm->irqchip == KVM_IRQCHIP_NONE) {
+        x86_drop_feature(v->cpu, FEAT_TSC_DEADLINE);
+    }
+    return true;
 }
 
 static void filter(const Kvm *k, struct kvm_cpuid_entry2 *e)

@@ -141,6 +141,9 @@ static bool make_vcpu(KvmVcpu *v, GError **errp)
 {
     Kvm *k = v->kvm;
 
+    if (!kvm_cpuid_limit(v, errp)) {
+        return false;
+    }
     v->fd = ioctl(k->vm, KVM_CREATE_VCPU, v->cpu->vcpu.apic_id);
     if (v->fd < 0) {
         return kvm_failed(errp, errno, "KVM cannot make processor %u", v->cpu->vcpu.index);

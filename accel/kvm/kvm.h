@@ -112,7 +112,8 @@ bool kvm_msrs_get(KvmVcpu *v);
 bool kvm_msrs_put(KvmVcpu *v);
 bool kvm_cpuid_init(Kvm *k, GError **errp);             /* asks the kernel */
 bool kvm_features(uint32_t *words, GError **errp);      /* AccelOps.features */
-bool kvm_cpuid_put(KvmVcpu *v, GError **errp);          /* the model, less what the kernel cannot do */
+bool kvm_cpuid_limit(KvmVcpu *v, GError **errp);        /* the model: less what the kernel cannot do */
+bool kvm_cpuid_put(KvmVcpu *v, GError **errp);          /* the model, with what does not depend on it */
 
 /* ---- run.c ---- */
 RunExit kvm_run_vcpu(Accel *a, Vcpu *vcpu, uint64_t max_insns, GError **errp);

@@ -30,17 +30,18 @@ static IdFields id_fields(const X86Cpu *c)
 uint32_t x86_signature(const X86Cpu *c)
 {
     const X86Model *m = c->model;
+    uint32_t more = m->family > 15 ? m->family - 15u : 0;
 
-    return (uint32_t)m->family << 8 | (m->model & 0xf) << 4 | m->stepping
-        | (m->family == 6 || m->family == 15 ? (m->model >> 4) << 16 : 0);
+    return more << 20 | (m->family - more) << 8 | (m->model & 0xf) << 4 | m->stepping
+        | (m->family == 6 || m->family >= 15 ? (m->model >> 4) << 16 : 0);
 }
 
-static void leaf_vendor(uint32_t out[4], uint32_t highest)
+static void leaf_vendor(const X86Model *m, uint32_t out[4], uint32_t highest)
 {
     out[EAX] = highest;
-    out[EBX] = ld32le("Genu");
-    out[EDX] = ld32le("ineI");
-    out[ECX] = ld32le("ntel");
+    out[EBX] = ld32le(m->vendor);
+    out[EDX] = ld32le(m->vendor + 4);
+    out[ECX] = ld32le(m->vendor + 8);
 }
 
 /* A local APIC that IA32_APIC_BASE has switched off does not show (volume 3A 10.4.3). */
@@ -199,7 +200,7 @@ static void basic(const X86Cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out
 
     switch (leaf) {
     case 0:
-        leaf_vendor(out, highest_leaf(c));
+        leaf_vendor(m, out, highest_leaf(c));
         break;
     case 1:
         leaf_1(c, out);

@@ -64,7 +64,14 @@ static const ModelRow models[] = {
       "avx512f avx512bw avx512cd avx512dq avx512vl" },
     { "max", "everything that this program can do here (the default)", NULL,
       6, 44, 2, 46, 0x1f, 0x80000008, "Tinamou Virtual Processor", NULL },
+    { "host", "the host's own, as far as its kernel gives it to a guest: -accel kvm only", NULL,
+      6, 0, 0, 36, 0x1f, 0x80000008, NULL, NULL },
 };
+
+static bool is_host(const ModelRow *row)
+{
+    return g_str_equal(row->name, "host");
+}
 
 static bool has(const X86Model *m, unsigned feature)
 {
@@ -103,19 +110,7 @@ static bool host_has_state(unsigned feature)
 /* Whether instructions of this feature can be run by the host's own. */
 static bool host_has(unsigned feature)
 {
-    static const struct { uint32_t leaf, subleaf; uint8_t reg; } where[CPUID_WORDS] = {
-        [CPUID_1_EDX] = { 1, 0, 3 }, [CPUID_1_ECX] = { 1, 0, 2 }, [CPUID_7_EBX] = { 7, 0, 1 },
-        [CPUID_7_ECX] = { 7, 0, 2 }, [CPUID_7_EDX] = { 7, 0, 3 }, [CPUID_7_1_EAX] = { 7, 1, 0 },
-        [CPUID_8000_0001_ECX] = { 0x80000001, 0, 2 },
-    };
-    uint32_t out[4] = { 0 };
-    unsigned word = feature / 32;
-
-    if (!host_has_state(feature) || !where[word].leaf
-        || !__get_cpuid_count(where[word].leaf, where[word].subleaf, &out[0], &out[1], &out[2], &out[3])) {
-        return false;
-    }
-    return out[where[word].reg] >> (feature % 32) & 1;
+    return x86_host_bit(feature) && host_has_state(feature);
 }
 
 static bool can_do(const FeatureRow *f)
@@ -160,9 +155,26 @@ static const ModelRow *find_model(const char *name)
     return NULL;
 }
 
+/* What the host has and this program can name; and what KVM makes by itself. */
+static void add_host_features(X86Model *m)
+{
+    static const uint16_t by_kvm[] = { FEAT_HYPERVISOR, FEAT_X2APIC, FEAT_TSC_DEADLINE, FEAT_ARAT };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(features); i++) {
+        set(m, features[i].feature, host_has(features[i].feature));
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(by_kvm); i++) {
+        set(m, by_kvm[i], true);
+    }
+}
+
 /* `max` has all that can be done, but what must be asked for; the others have what they have, done or not. */
 static void add_row_features(X86Model *m, const ModelRow *row)
 {
+    if (is_host(row)) {
+        add_host_features(m);
+        return;
+    }
     if (!row->features) {
         for (unsigned i = 0; i < G_N_ELEMENTS(features); i++) {
             set(m, features[i].feature, features[i].done != ASKED && can_do(&features[i]));
@@ -196,6 +208,7 @@ static const char *nearest_feature(const char *wrong, char **tail)
 static void switch_on(X86Model *m, const FeatureRow *f)
 {
     set(m, f->feature, true);
+    m->firm[f->feature / 32] |= 1u << (f->feature % 32);
     if (f->needs != NO_FEATURE && !has(m, f->needs)) {
         switch_on(m, feature_row(f->needs));
     }
@@ -214,7 +227,17 @@ static char *missing(const X86Model *m, bool for_the_host)
     return g_string_free(s, false);
 }
 
-/* All that is missing in one error, and what to do. */
+/* `names` are missing, as missing() makes them: an error that says what to do. */
+static void set_lacking(const char *spec, const char *why, const char *names, GError **errp)
+{
+    g_auto(GStrv) name = g_strsplit(names + 1, " ", -1);
+    g_autofree char *off = g_strjoinv(",-", name);
+
+    error_set(errp, "-cpu %s:%s; take them off (-cpu %s,-%s) or use -cpu max, which has all that works here", spec,
+              why, spec, off);
+}
+
+/* All that is missing in one error. */
 static bool check_possible(const X86Model *m, const char *spec, GError **errp)
 {
     g_autofree char *host = missing(m, true), *program = missing(m, false);
@@ -230,10 +253,7 @@ static bool check_possible(const X86Model *m, const char *spec, GError **errp)
         g_string_append_printf(s, "%s this program cannot do%s", *host ? ";" : "", program);
     }
     g_autofree char *all = g_strconcat(host, program, NULL);
-    g_auto(GStrv) names = g_strsplit(all + 1, " ", -1);
-    g_autofree char *off = g_strjoinv(",-", names);
-    error_set(errp, "-cpu %s:%s; take them off (-cpu %s,-%s) or use -cpu max, which has all that works here", spec,
-              s->str, spec, off);
+    set_lacking(spec, s->str, all, errp);
     return false;
 }
 
@@ -353,6 +373,8 @@ X86Model *x86_model_new(const char *spec, GError **errp)
     }
     X86Model *m = g_new0(X86Model, 1);
     m->name = g_strdup(row->name);
+    m->host = is_host(row);
+    memcpy(m->vendor, "GenuineIntel", sizeof(m->vendor));
     m->spec = g_strdup(spec && *spec ? spec : "max");
     m->family = row->family;
     m->model = row->model;
@@ -364,17 +386,70 @@ X86Model *x86_model_new(const char *spec, GError **errp)
     if (row->brand) {
         g_strlcpy(m->brand, row->brand, sizeof(m->brand));
     }
+    if (m->host) {
+        x86_host_identity(m);
+    }
     add_row_features(m, row);
+    if (row->features) {
+        memcpy(m->firm, m->word, sizeof(m->firm));
+    }
     bool ok = true;
     for (unsigned i = 1; ok && part[i]; i++) {
         ok = apply(m, part[i], errp);
     }
-    if (!ok || !check_possible(m, spec, errp)) {
+    if (!ok || (!m->host && !check_possible(m, spec, errp))) {
         x86_model_free(m);
         return NULL;
     }
     fill_gates(m);
     return m;
+}
+
+static void drop(X86Model *m, const FeatureRow *f)
+{
+    char *spec = g_strconcat(m->spec, ",-", f->name, NULL);
+
+    g_free(m->spec);
+    m->spec = spec;
+    set(m, f->feature, false);
+}
+
+bool x86_limit_features(X86Cpu *c, const uint32_t *words, const char *who, GError **errp)
+{
+    X86Model *m = (X86Model *)c->model;
+    g_autoptr(GString) firm = g_string_new(NULL);
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(features); i++) {
+        unsigned word = features[i].feature / 32, bit = features[i].feature % 32;
+        if (m->word[word] & m->firm[word] & ~words[word] & 1u << bit) {
+            g_string_append_printf(firm, " %s", features[i].name);
+        }
+    }
+    if (firm->len) {
+        g_autofree char *why = g_strdup_printf(" %s does not give a guest%s", who, firm->str);
+        set_lacking(m->spec, why, firm->str, errp);
+        return false;
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(features); i++) {
+        unsigned word = features[i].feature / 32, bit = features[i].feature % 32;
+        if (m->word[word] & ~words[word] & 1u << bit) {
+            drop(m, &features[i]);
+        }
+    }
+    drop_orphans(m);
+    fill_gates(m);
+    return true;
+}
+
+void x86_drop_feature(X86Cpu *c, X86Feature feature)
+{
+    X86Model *m = (X86Model *)c->model;
+
+    if (has(m, feature)) {
+        drop(m, feature_row(feature));
+        drop_orphans(m);
+        fill_gates(m);
+    }
 }
 
 void x86_model_free(X86Model *m)
@@ -389,6 +464,11 @@ void x86_model_free(X86Model *m)
 const char *x86_model_name(const X86Model *m)
 {
     return m->name;
+}
+
+bool x86_model_is_host(const X86Model *m)
+{
+    return m->host;
 }
 
 const char *x86_model_spec(const X86Model *m)
@@ -429,9 +509,9 @@ static void add_word(GString *out, size_t *column, const char *word, unsigned in
 }
 
 /* What an accelerator runs: NULL for those that run what the interpreter does. */
-static bool gives(const X86CpuGiver *g, const FeatureRow *f)
+static bool gives(const X86CpuGiver *g, const ModelRow *row, const FeatureRow *f)
 {
-    return can_do(f) && (!g->words || (g->words[f->feature / 32] >> (f->feature % 32) & 1));
+    return (is_host(row) || can_do(f)) && (!g->words || (g->words[f->feature / 32] >> (f->feature % 32) & 1));
 }
 
 static void help_model(GString *out, const ModelRow *row, const X86CpuGiver *g)
@@ -442,12 +522,12 @@ static void help_model(GString *out, const ModelRow *row, const X86CpuGiver *g)
 
     add_row_features(&m, row);
     g_string_append_printf(out, "    %-12s", g->name);
-    if (g->why_not) {
-        g_string_append_printf(out, " %s\n", g->why_not);
+    if (g->why_not || (is_host(row) && !g->words)) {
+        g_string_append_printf(out, " %s\n", g->why_not ? g->why_not : "no");
         return;
     }
     for (unsigned i = 0; i < G_N_ELEMENTS(features); i++) {
-        if (has(&m, features[i].feature) && !gives(g, &features[i])) {
+        if (has(&m, features[i].feature) && !gives(g, row, &features[i])) {
             if (!lacking++) {
                 g_string_append(out, row->features ? " lacks:" : " all but:");
                 column += 7;

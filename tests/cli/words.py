@@ -86,7 +86,8 @@ def main(tinamou, source):
                        ('12,dies=2,cores=3', '12,sockets=2,dies=2,cores=3,threads=1')):
         assert f'-smp {shown} ' in p.prints('-show-config', '-smp', smp), smp
     models = cpu_models(p.prints('-cpu', 'help'))
-    assert {'486', 'pentium', 'pentium3', 'core2duo', 'x86-64-v1', 'x86-64-v2', 'x86-64-v3', 'x86-64-v4', 'max'} \
+    assert {'486', 'pentium', 'pentium3', 'core2duo', 'x86-64-v1', 'x86-64-v2', 'x86-64-v3', 'x86-64-v4', 'max',
+            'host'} \
         <= set(models)
     assert models['max'] == []
     for model, lacks in models.items():         # what help says and what -cpu does are one thing
@@ -94,6 +95,8 @@ def main(tinamou, source):
             p.fails('-display', 'none', '-cpu', model, says=f' {feature}')
             p.fails('-display', 'none', '-cpu', 'max,+' + feature, says=f' {feature}')
     p.fails('-display', 'none', '-cpu', 'x86-64-v5', says="did you mean 'x86-64-v")
+    for accel in ('interp', 'dbt'):
+        p.fails('-display', 'none', '-accel', accel, '-cpu', 'host', says='which only -accel kvm can hand to a guest')
     p.fails('-display', 'none', '-cpu', 'max,tsc-frequency=5', says='tsc-frequency=5: must be')
     p.fails('-device', 'isa-seral', says="did you mean 'isa-serial'?")
     p.fails('-device', 'isa-serial,irk=4', says="did you mean 'irq'?")

@@ -55,6 +55,16 @@ bool kvm_usable(void)
     return true;
 }
 
+bool kvm_emulates_ring0(void)
+{
+    KvmQuality q = { -1, -1 };
+    int fd = kvm_open_device(KVM_DEVICE, NULL);
+    g_autofree char *emulated = kvm_quality(fd, false, &q, NULL) ? kvm_why_poor(&q) : NULL;
+
+    close(fd);
+    return emulated;
+}
+
 static void map_everything(Bench *b)
 {
     static const RegionOps device = { .read = device_read, .write = device_write };
@@ -79,7 +89,7 @@ static void map_everything(Bench *b)
     memory_commit(b->m->io);
 }
 
-static Bench *make(unsigned cpus, const char *accel, Clock *clock, bool running)
+static Bench *make(unsigned cpus, const char *accel, const char *model, Clock *clock, bool running)
 {
     Bench *b = g_new0(Bench, 1);
     g_autoptr(GError) err = NULL;
@@ -90,7 +100,7 @@ static Bench *make(unsigned cpus, const char *accel, Clock *clock, bool running)
     map_everything(b);
     machine_unlock(b->m);
     for (unsigned i = 0; i < cpus; i++) {
-        b->c[i] = x86_cpu_new(b->m, i, "max", &err);
+        b->c[i] = x86_cpu_new(b->m, i, model, &err);
         g_assert_no_error(err);
         g_ptr_array_add(b->m->vcpus, &b->c[i]->vcpu);
     }
@@ -105,12 +115,17 @@ static Bench *make(unsigned cpus, const char *accel, Clock *clock, bool running)
 
 Bench *bench_new(unsigned cpus, const char *accel)
 {
-    return make(cpus, accel, clock_new_manual(), false);
+    return make(cpus, accel, "max", clock_new_manual(), false);
+}
+
+Bench *bench_new_cpu(const char *accel, const char *model)
+{
+    return make(1, accel, model, clock_new_manual(), false);
 }
 
 Bench *bench_new_running(unsigned cpus, const char *accel)
 {
-    return make(cpus, accel, clock_new_host(), true);
+    return make(cpus, accel, "max", clock_new_host(), true);
 }
 
 void bench_free(Bench *b)

@@ -24,8 +24,11 @@ typedef struct Bench {
 
 /* False: this test was skipped, and why was said. */
 bool kvm_usable(void);
+/* The kernel has no hardware to run ring 0 on. */
+bool kvm_emulates_ring0(void);
 /* One with a clock that stands still and a processor that the test runs; one with a real clock. */
 Bench *bench_new(unsigned cpus, const char *accel);
+Bench *bench_new_cpu(const char *accel, const char *model);
 Bench *bench_new_running(unsigned cpus, const char *accel);
 void bench_free(Bench *b);
 void bench_load(Bench *b, const void *code, size_t len);        /* processor 0 starts there, in real mode */

@@ -4,8 +4,6 @@
 #include "kvm_harness.h"
 
 #include <string.h>
-#include <unistd.h>
-#include "accel/kvm.h"
 
 static void run_to_report(const char *accel, const char *program)
 {
@@ -34,12 +32,7 @@ static const struct { const char *program, *gap; } gaps[] = {
 
 static const char *gap_of(const char *program)
 {
-    KvmQuality q = { -1, -1 };
-    int fd = kvm_open_device(KVM_DEVICE, NULL);
-    g_autofree char *emulated = kvm_quality(fd, false, &q, NULL) ? kvm_why_poor(&q) : NULL;
-
-    close(fd);
-    for (unsigned i = 0; emulated && i < G_N_ELEMENTS(gaps); i++) {
+    for (unsigned i = 0; kvm_emulates_ring0() && i < G_N_ELEMENTS(gaps); i++) {
         if (!strcmp(gaps[i].program, program)) {
             return gaps[i].gap;
         }

@@ -4,6 +4,7 @@
  */
 #include "x86_bench.h"
 
+#include <cpuid.h>
 #include <string.h>
 #include "util/bits.h"
 
@@ -966,6 +967,70 @@ static void test_models(void)
     model("max,tsc-frequency=20000000000", "tsc-frequency=20000000000: ");
 }
 
+/* A model as an accelerator that has not got these features takes it. */
+static X86Model *limited(const char *spec, const char *error, unsigned n, const X86Feature *lacking)
+{
+    const X86Model *keep = c->model;
+    X86Model *m = model(spec, NULL);
+    uint32_t words[CPUID_WORDS];
+    GError *err = NULL;
+
+    memset(words, 0xff, sizeof(words));
+    for (unsigned i = 0; i < n; i++) {
+        words[lacking[i] / 32] &= ~(1u << (lacking[i] % 32));
+    }
+    c->model = m;
+    g_assert_true(x86_limit_features(c, words, "the tester", &err) == !error);
+    c->model = keep;
+    if (error) {
+        g_assert_nonnull(strstr(err->message, error));
+        g_clear_error(&err);
+    }
+    return m;
+}
+
+static void test_limited_models(void)
+{
+    static const X86Feature lacking[] = { FEAT_SSSE3, FEAT_RDTSCP };
+    static const char *const same[] = { "x86-64-v1", "pentium", "x86-64-v2,-ssse3,-rdtscp", "max,-ssse3,+nx" };
+    X86Model *m = limited("x86-64-v2", "-cpu x86-64-v2: the tester does not give a guest ssse3 rdtscp; take them off "
+                          "(-cpu x86-64-v2,-ssse3,-rdtscp)", 2, lacking);
+
+    x86_model_free(m);
+    x86_model_free(limited("max,+ssse3", "does not give a guest ssse3;", 2, lacking));
+    for (unsigned i = 0; i < G_N_ELEMENTS(same); i++) {
+        x86_model_free(limited(same[i], NULL, 2, lacking));
+    }
+    m = limited("max", NULL, 2, lacking);
+    g_assert_cmpstr(x86_model_spec(m), ==, "max,-ssse3,-rdtscp");       /* and so it can be made again */
+    g_assert_false(model_has(x86_model_spec(m), FEAT_SSE4_1));          /* which needs SSSE3 */
+    g_assert_true(model_has(x86_model_spec(m), FEAT_SSE3));
+    x86_model_free(m);
+}
+
+/* What it says is what the host's CPUID says, whoever made it; an accelerator takes it from there. */
+static void test_host_model(void)
+{
+    const X86Model *keep = c->model;
+    X86Model *m = model("host", NULL);
+    uint32_t ours[4], hosts[4];
+
+    c->model = m;
+    x86_cpuid(c, 0, 0, ours);
+    __cpuid(0, hosts[0], hosts[1], hosts[2], hosts[3]);
+    g_assert_cmpmem(ours + 1, 12, hosts + 1, 12);
+    x86_cpuid(c, 1, 0, ours);
+    __cpuid(1, hosts[0], hosts[1], hosts[2], hosts[3]);
+    g_assert_cmphex(ours[0], ==, hosts[0] & 0x0fff0fff);
+    for (uint32_t leaf = 0x80000002; leaf <= 0x80000004; leaf++) {
+        x86_cpuid(c, leaf, 0, ours);
+        __cpuid(leaf, hosts[0], hosts[1], hosts[2], hosts[3]);
+        g_assert_cmpmem(ours, 16, hosts, 16);
+    }
+    c->model = keep;
+    x86_model_free(m);
+}
+
 /* What a processor lacks it refuses: CR4 bits and MSRs of a Pentium. */
 static void test_small_model(void)
 {
@@ -1032,7 +1097,7 @@ static void test_help_and_registers(void)
     X(port_rights) X(rep_ins) X(rep_ins_partial) X(rep_ins_16_bit) X(rep_outs) X(msr_rules) X(rdmsr_wrmsr) X(tsc) \
     X(machine_check_msrs) X(misc_enable) X(monitor_and_mwait) X(reset_values) X(cpuid_vendor) X(cpuid_topology) \
     X(cpuid_deep_topology) X(tsc_frequency) X(cpuid_instruction) X(features_cover_the_table) X(models) \
-    X(xcr0)     X(small_model) X(help_and_registers)
+    X(limited_models) X(host_model) X(xcr0)     X(small_model) X(help_and_registers)
 ALL_TESTS(TEST)
 
 int main(int argc, char **argv)

@@ -1,7 +1,7 @@
 /*
  * target/x86/model.h - what kind of processor it is: its CPUID leaves, features and MSRs.
  *
- * A model is immutable once made; x86_has(), x86_feature() and x86_cpuid() are for any thread.
+ * A model is immutable once its processor runs; x86_has(), x86_feature() and x86_cpuid() are for any thread.
  * MSR functions belong to the vCPU's thread and take the machine lock where they reach a device.
  */
 #ifndef TARGET_X86_MODEL_H
@@ -24,6 +24,11 @@ typedef enum X86Feature {
 X86Model *x86_model_new(const char *spec, GError **errp);
 void x86_model_free(X86Model *m);
 
+/* Before its first instruction, an accelerator says which features it can run: `max` and `host` lose the
+ * others, and so says x86_model_spec() then; another model, or what was asked for by +name, is one error
+ * that lists all that `who` cannot. */
+bool x86_limit_features(X86Cpu *c, const uint32_t *words, const char *who, GError **errp);
+
 /* -cpu help, from the tables. */
 typedef struct X86CpuGiver {    /* an accelerator, and which features it can run */
     const char *name;
@@ -33,8 +38,10 @@ typedef struct X86CpuGiver {    /* an accelerator, and which features it can run
 void x86_cpu_help(GString *out, const X86CpuGiver *givers, unsigned n);
 const char *x86_model_name(const X86Model *m);
 const char *x86_model_spec(const X86Model *m);          /* what x86_model_new() made it of */
+bool x86_model_is_host(const X86Model *m);              /* -cpu host: features that only KVM may be able to run */
 
 bool x86_feature(const X86Cpu *c, X86Feature feature);
+void x86_drop_feature(X86Cpu *c, X86Feature feature);   /* before its first instruction; and what needs it */
 bool x86_has(const X86Cpu *c, unsigned cpuf);           /* CPUF_* of target/x86/insn/; 0 is always there */
 /* A linear address for a base register or INVLPG: 57 bits where there are five levels, on or off. */
 bool x86_canonical_base(const X86Cpu *c, uint64_t linear);
