@@ -38,6 +38,12 @@ static unsigned number_of(const X86Cpu *c, const X86Insn *in)
     return (unsigned)(in - ((const Block *)(uintptr_t)c->dbt.what)->insns);
 }
 
+static void set_tags(X86Cpu *c, uint32_t key)
+{
+    c->dbt.tag = jump_tag(c->fetch_gen, key);
+    c->dbt.global_tag = jump_tag(c->global_gen, key);
+}
+
 /* `last` has been executed; were those all that were to be? */
 static DbtExit after_handler(DbtVcpu *v, X86Cpu *c, uint32_t mode, uint64_t invalidated, const X86Insn *last,
                              bool all)
@@ -49,7 +55,7 @@ static DbtExit after_handler(DbtVcpu *v, X86Cpu *c, uint32_t mode, uint64_t inva
         }
         return EXIT_LOOKUP;
     }
-    c->dbt.tag = jump_tag(c, mode | v->engine.key_bits);        /* it may have been INVLPG */
+    set_tags(c, mode | v->engine.key_bits);                     /* it may have been INVLPG */
     return EXIT_NONE;
 }
 
@@ -107,11 +113,17 @@ static bool unwound(EngineVcpu *ev, X86Cpu *c)
 
 /* ---- running ---- */
 
-static void note_jump(DbtVcpu *v, const X86Cpu *c, const Block *b)
+/* What a jump to the block at RIP goes by. */
+static uint64_t tag_here(X86Cpu *c, const Block *b)
+{
+    return jump_tag(x86_fetch_generation(c, engine_linear_rip(c)), b->key);
+}
+
+static void note_jump(DbtVcpu *v, X86Cpu *c, const Block *b)
 {
     uint64_t rip = c->regs[X86_RIP];
 
-    v->jump[rip & (DBT_JUMP_SIZE - 1)] = (DbtJump){ rip, jump_tag(c, b->key), b->code, c->dbt.page };
+    v->jump[rip & (DBT_JUMP_SIZE - 1)] = (DbtJump){ rip, tag_here(c, b), b->code, c->dbt.page };
 }
 
 /* The block at RIP, if it is translated; NULL too when looking for it has emptied the cache. */
@@ -144,7 +156,10 @@ static void follow_far(DbtVcpu *v, X86Cpu *c)
     c->regs[X86_RIP] = rip_of(c, (uint64_t)far->offset);
     Block *b = find_translated(v, c);
     if (b) {
-        *far = (DbtFar){ page, jump_tag(c, b->key), b->code, far->offset };
+        uint64_t tag = tag_here(c, b);
+        bool global = tag == jump_tag(c->global_gen, b->key);
+        *far = (DbtFar){ page, tag, b->code, far->offset,
+                         global ? offsetof(X86Cpu, dbt.global_tag) : offsetof(X86Cpu, dbt.tag) };
         v->stats.links++;
     }
 }
@@ -165,7 +180,7 @@ static void follow_stale(DbtVcpu *v, X86Cpu *c)
 static void run_code(DbtVcpu *v, X86Cpu *c, const Block *b)
 {
     c->dbt.page = c->regs[X86_RIP] - offset_in_page(b->gpa);
-    c->dbt.tag = jump_tag(c, b->key);
+    set_tags(c, b->key);
     c->dbt.left = (int64_t)v->engine.left;
     note_jump(v, c, b);
     v->in_code = true;

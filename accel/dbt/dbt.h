@@ -32,9 +32,10 @@ typedef struct DbtLink {
 
 /* What a jump to a known address in another page goes by: in the code, behind it. */
 typedef struct DbtFar {
-    uint64_t page, tag;         /* what dbt.page and dbt.tag must be for it to be good; page 1: never */
+    uint64_t page, tag;         /* what dbt.page and a tag must be for it to be good; page 1: never */
     const void *code;
     int64_t offset;             /* of the target from the start of `page` */
+    uint64_t which;             /* where in X86Cpu that tag is: dbt.tag or dbt.global_tag */
 } DbtFar;
 
 typedef struct DbtJump {        /* an entry of the table for jumps whose target is not known before */

@@ -484,7 +484,8 @@ Block *blocks_find(EngineVcpu *v, uint64_t linear, uint32_t key)
         b = build(v, linear, key, gpa, host, &s);
     }
     if (b->key == key) {
-        *jump_entry(v, linear) = (JumpEntry){ linear, jump_tag(c, key), b };
+        uint64_t generation = b->tail_page == NO_PAGE ? x86_fetch_generation(c, linear) : c->fetch_gen;
+        *jump_entry(v, linear) = (JumpEntry){ linear, jump_tag(generation, key), b };
     }
     return b;
 }

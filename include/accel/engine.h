@@ -39,7 +39,7 @@ struct Block {
 };
 
 typedef struct JumpEntry {      /* from a linear address straight to its block */
-    uint64_t linear, tag;       /* tag: fetch_gen and key */
+    uint64_t linear, tag;       /* tag: x86_fetch_generation() and key */
     Block *block;
 } JumpEntry;
 
@@ -114,9 +114,9 @@ Block *blocks_find(EngineVcpu *v, uint64_t linear, uint32_t key);
 void blocks_stored(X86Cpu *c, hwaddr gpa, unsigned len);
 void blocks_drop_page(EngineVcpu *v, hwaddr page);
 
-static inline uint64_t jump_tag(const X86Cpu *c, uint32_t key)
+static inline uint64_t jump_tag(uint64_t generation, uint32_t key)
 {
-    return c->fetch_gen << 32 | key;
+    return generation << 32 | key;
 }
 
 static inline JumpEntry *jump_entry(EngineVcpu *v, uint64_t linear)
@@ -147,7 +147,9 @@ static ENGINE_INLINE Block *engine_find(EngineVcpu *v, X86Cpu *c, uint64_t linea
 {
     const JumpEntry *j = jump_entry(v, linear);
 
-    if (G_LIKELY(j->linear == linear && j->tag == jump_tag(c, key) && j->block->key == key)
+    if (G_LIKELY(j->linear == linear
+                 && (j->tag == jump_tag(c->fetch_gen, key) || j->tag == jump_tag(c->global_gen, key))
+                 && j->block->key == key)
         && ((key & MODE_CODE) == MODE_CODE64
             || c->regs[X86_RIP] + j->block->bytes - 1 <= c->seg[X86_CS].limit)) {
         return j->block;

@@ -108,13 +108,22 @@ static unsigned fetched_bit(uint64_t linear)
     return (page ^ page >> 12 ^ page >> 24) & (FETCHED_BITS - 1);
 }
 
-CodeTlbEntry *mmu_code_entry(X86Cpu *c, uint64_t linear, TlbKind kind)
+static void note_fetched(uint64_t *fetched, uint64_t linear)
 {
-    TlbContext *now = c->mmu->now;
     unsigned bit = fetched_bit(linear);
 
-    now->fetched[bit / 64] |= 1ull << (bit & 63);
+    fetched[bit / 64] |= 1ull << (bit & 63);
+}
+
+static CodeTlbEntry *code_entry(X86Cpu *c, uint64_t linear, TlbKind kind)
+{
     return &c->mmu->code[kind == TLB_USER][linear >> PAGE_BITS & (CODE_TLB_SIZE - 1)];
+}
+
+CodeTlbEntry *mmu_code_entry(X86Cpu *c, uint64_t linear, TlbKind kind)
+{
+    note_fetched(c->mmu->now->fetched, linear);
+    return code_entry(c, linear, kind);
 }
 
 void mmu_fill_code(X86Cpu *c, CodeTlbEntry *e, uint64_t linear, const PageWalk *w, const uint8_t *host)
@@ -141,6 +150,32 @@ static void new_fetch_generation(X86Cpu *c, TlbContext *t)
     if (t == c->mmu->now) {
         c->fetch_gen = t->fetch_gen;
     }
+}
+
+/* ... and in global pages. */
+static void new_global_generation(X86Cpu *c)
+{
+    c->global_gen = ++c->mmu->generations;
+    memset(c->mmu->fetched, 0, sizeof(c->mmu->fetched));
+}
+
+static bool is_fetched(const uint64_t *fetched, uint64_t linear)
+{
+    unsigned bit = fetched_bit(linear);
+
+    return fetched[bit / 64] >> (bit & 63) & 1;
+}
+
+uint64_t x86_fetch_generation(X86Cpu *c, uint64_t linear)
+{
+    X86Mmu *m = c->mmu;
+    const CodeTlbEntry *e = code_entry(c, linear, c->cpl == 3 ? TLB_USER : TLB_SUPER);
+
+    if (e->tag != (linear & X86_PAGE_MASK) || e->generation != m->generation) {
+        return c->fetch_gen;
+    }
+    note_fetched(m->fetched, linear);
+    return c->global_gen;
 }
 
 static void flush_context(X86Cpu *c, TlbContext *t, bool global)
@@ -191,6 +226,7 @@ void x86_tlb_flush(X86Cpu *c, bool global)
         make_stale(m->now, TLB_ALL_STALE);
         make_others_stale(m, TLB_ALL_STALE);
         m->generation = ++m->generations;
+        new_global_generation(c);
         memset(m->large, 0, sizeof(m->large));
         m->tables.host = NULL;
         use_context(c, current_context(c));             /* CR3 and CR4.PCIDE may be others now */
@@ -218,8 +254,6 @@ static void drop_if_of(X86TlbEntry *table, unsigned slot, uint64_t linear)
 
 static void flush_page_of(X86Cpu *c, TlbContext *t, uint64_t linear, bool large)
 {
-    unsigned bit = fetched_bit(linear);
-
     for (unsigned k = 0; k < TLB_CHECKED; k++) {
         drop_if_of(t->table[k], linear >> PAGE_BITS & (X86_TLB_SIZE - 1), linear);
         for (unsigned i = 0; large && i < X86_TLB_SIZE; i++) {
@@ -228,7 +262,7 @@ static void flush_page_of(X86Cpu *c, TlbContext *t, uint64_t linear, bool large)
             }
         }
     }
-    if (large || (t->fetched[bit / 64] >> (bit & 63) & 1)) {
+    if (large || is_fetched(t->fetched, linear)) {
         new_fetch_generation(c, t);
     }
 }
@@ -239,6 +273,9 @@ void x86_tlb_flush_page(X86Cpu *c, uint64_t linear)
     X86Mmu *m = c->mmu;
     bool large = seen_large(m, linear);
 
+    if (large || is_fetched(m->fetched, linear)) {
+        new_global_generation(c);
+    }
     for (unsigned i = 0; i < TLB_CONTEXTS && m->context[i]; i++) {
         flush_page_of(c, m->context[i], linear, large);
     }

@@ -68,6 +68,7 @@ struct X86Mmu {
     CodeTlbEntry code[2][CODE_TLB_SIZE];        /* [1] for user mode */
     IoTlbEntry io[IO_TLB_SIZE];
     uint64_t generations, generation;           /* counter; and that of global pages */
+    uint64_t fetched[FETCHED_BITS / 64];        /* global pages (hashed) fetched from in this global_gen */
     uint64_t protects;                          /* counts x86_tlb_protect() */
     uint64_t large[LARGE_BITS / 64];            /* pages above 4 KiB (hashed) since a full flush */
     MemSection tables;                          /* where page tables were read last */

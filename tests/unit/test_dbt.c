@@ -50,20 +50,21 @@ static RunExit run_at(uint64_t rip)
 }
 
 /* Linear 0x40000000 and on, page by page: the entry of a page. */
+static uint64_t entry_bits = 7;
+
 static void map_page(unsigned n, uint64_t gpa)
 {
     uint64_t table = AT_PAGES + 0x3000;
 
     poke(b, AT_PAGES + 0x1000 + 8, table | 7, 8);
     poke(b, table, (table + 0x1000) | 7, 8);
-    poke(b, table + 0x1000 + n * 8, gpa ? gpa | 7 : 0, 8);
+    poke(b, table + 0x1000 + n * 8, gpa ? gpa | entry_bits : 0, 8);
     x86_tlb_flush_page(c, 0x40000000 + n * 4096ull);
 }
 
 /* A direct jump, a call and its return, into a page that lies elsewhere later. */
-static void test_target_page_is_mapped_elsewhere(void)
+static void target_page_is_mapped_elsewhere(void)
 {
-    start();
     map_page(0, 0x300000);
     map_page(1, 0x301000);
     PUT(0x300000, 0xe8, 0xfb, 0x0f, 0, 0, 0xe9, 0x06, 0x10, 0, 0);      /* call page 1; jmp page 1 + 0x10 */
@@ -78,6 +79,32 @@ static void test_target_page_is_mapped_elsewhere(void)
             g_assert_cmphex(c->regs[X86_RAX], ==, i & 1 ? 0x22 : 0x11);
         }
     }
+}
+
+static void test_target_page_is_mapped_elsewhere(void)
+{
+    start();
+    target_page_is_mapped_elsewhere();
+    finish();
+}
+
+/* Global pages, to which jumps stay linked when CR3 is loaded, but not when they lie elsewhere. */
+static void test_global_page_is_mapped_elsewhere(void)
+{
+    start();
+    g_assert_true(x86_write_cr4(c, c->cr4 | CR4_PGE));
+    entry_bits = 0x107;
+    target_page_is_mapped_elsewhere();
+    for (unsigned i = 0; i < 4; i++) {
+        g_assert_true(x86_write_cr3(c, c->cr3));
+        g_assert_cmpint(run_at(0x40000000), ==, RUN_HALTED);
+        g_assert_cmphex(c->regs[X86_RAX], ==, 0x22);
+    }
+    poke(b, AT_PAGES + 0x4000 + 8, 0x301000 | entry_bits, 8);           /* seen when global pages are flushed */
+    g_assert_true(x86_write_cr4(c, c->cr4 & ~(uint64_t)CR4_PGE));
+    g_assert_cmpint(run_at(0x40000000), ==, RUN_HALTED);
+    g_assert_cmphex(c->regs[X86_RAX], ==, 0x11);
+    entry_bits = 7;
     finish();
 }
 
@@ -233,6 +260,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/dbt/target-page-mapped-elsewhere", test_target_page_is_mapped_elsewhere);
+    g_test_add_func("/dbt/global-page-mapped-elsewhere", test_global_page_is_mapped_elsewhere);
     g_test_add_func("/dbt/code-at-two-addresses", test_code_at_two_addresses);
     g_test_add_func("/dbt/linked-block-changes", test_linked_block_changes);
     g_test_add_func("/dbt/fault-in-the-middle", test_fault_in_the_middle);

@@ -411,6 +411,31 @@ static void test_fetch_generation(void)
     bench_free(b);
 }
 
+/* ... and those of global pages live longer, but no longer than the pages. */
+static void test_fetch_generation_of_global_pages(void)
+{
+    paging64(0);
+    g_assert_true(x86_write_cr4(c, c->cr4 | CR4_PGE));
+    poke(b, AT_TABLES + 0x2000, frame(0) | P | W | U | G, 8);
+    x86_tlb_flush_page(c, high);
+    WORKS(fetch(high));
+    WORKS(fetch(high + 0x1000));
+    g_assert_cmpuint(x86_fetch_generation(c, high), ==, c->global_gen);
+    g_assert_cmpuint(x86_fetch_generation(c, high + 0x1000), ==, c->fetch_gen);
+    uint64_t gen = c->global_gen;
+    g_assert_true(x86_write_cr3(c, c->cr3));
+    g_assert_cmpuint(c->global_gen, ==, gen);
+    x86_tlb_flush_page(c, high + 0x1000);
+    g_assert_cmpuint(c->global_gen, ==, gen);
+    x86_tlb_flush_page(c, high);
+    g_assert_cmpuint(c->global_gen, !=, gen);
+    g_assert_cmpuint(x86_fetch_generation(c, high), ==, c->fetch_gen);  /* until it is fetched again */
+    gen = c->global_gen;
+    x86_tlb_flush(c, true);
+    g_assert_cmpuint(c->global_gen, !=, gen);
+    bench_free(b);
+}
+
 /* More pages than there are slots, again and again, each with its own content. */
 static void test_many_pages(void)
 {
@@ -634,6 +659,7 @@ int main(int argc, char **argv)
     g_test_add_func("/mmu/changing", test_changing);
     g_test_add_func("/mmu/tlb/large-page", test_flush_of_a_large_page);
     g_test_add_func("/mmu/tlb/fetch-generation", test_fetch_generation);
+    g_test_add_func("/mmu/tlb/fetch-generation-global", test_fetch_generation_of_global_pages);
     g_test_add_func("/mmu/tlb/many-pages", test_many_pages);
     g_test_add_func("/mmu/crossing", test_crossing);
     g_test_add_func("/mmu/registers-and-rom", test_registers_and_rom);

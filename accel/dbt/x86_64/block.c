@@ -130,7 +130,8 @@ static void emit_far_exit(Trans *t, int64_t offset)
     emit_load(e, H_T1, GS_OF(dbt.page));
     uint8_t *page = emit_rip_op(e, E_W, 0x3b, H_T1);
     uint8_t *other = emit_jcc(e, CC_NE);
-    emit_load(e, H_T0, GS_OF(dbt.tag));
+    uint8_t *which = emit_rip_op(e, E_W, 0x8b, H_T0);
+    emit_load(e, H_T0, host_gs_at(H_T0));
     uint8_t *tag = emit_rip_op(e, E_W, 0x3b, H_T0);
     uint8_t *old = emit_jcc(e, CC_NE);
     emit_op(e, t->code64 ? E_W : 0, 0x8d, H_T1, host_mem(H_T1, (int32_t)delta));
@@ -149,6 +150,7 @@ static void emit_far_exit(Trans *t, int64_t offset)
     *far = (DbtFar){ .page = 1, .offset = offset };
     e->p += sizeof(DbtFar);
     emit_aim(page, (const uint8_t *)&far->page);
+    emit_aim(which, (const uint8_t *)&far->which);
     emit_aim(tag, (const uint8_t *)&far->tag);
     emit_aim(code, (const uint8_t *)&far->code);
     emit_aim(self, (const uint8_t *)far);
@@ -221,7 +223,7 @@ void trans_exit_indirect(Trans *t)
     emit_op(e, E_W, 0x03, H_T0, GS_OF(dbt.jump));
     emit_op(e, E_W, 0x3b, H_T1, host_mem(H_T0, offsetof(DbtJump, rip)));
     emit_jcc_to(e, CC_NE, v->thunk.jump_other);
-    emit_load(e, H_T1, GS_OF(dbt.tag));
+    emit_load(e, H_T1, t->b->key & MODE_CPL ? GS_OF(dbt.tag) : GS_OF(dbt.global_tag));     /* most likely */
     emit_op(e, E_W, 0x3b, H_T1, host_mem(H_T0, offsetof(DbtJump, tag)));
     emit_jcc_to(e, CC_NE, v->thunk.jump_old);
     emit_load(e, H_T1, host_mem(H_T0, offsetof(DbtJump, page)));

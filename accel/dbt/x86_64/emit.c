@@ -37,7 +37,7 @@ static void emit_modrm(Emit *e, unsigned reg, Operand rm)
         emit32(e, 0);
         return;
     }
-    if (rm.kind == OPERAND_GS || rm.reg == H_NONE) {        /* SIB without base; index or not */
+    if (rm.reg == H_NONE) {        /* SIB without base; index or not */
         emit8(e, 0x04 | reg);
         emit8(e, rm.index == H_NONE ? 0x25 : 0x05 | rm.scale << 6 | (rm.index & 7) << 3);
         emit32(e, (uint32_t)rm.disp);

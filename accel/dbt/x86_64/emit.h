@@ -30,13 +30,14 @@ typedef struct Emit {
 } Emit;
 
 typedef struct Operand {
-    enum { OPERAND_REG, OPERAND_MEM, OPERAND_GS /* gs:[disp] */, OPERAND_RIP } kind;
+    enum { OPERAND_REG, OPERAND_MEM, OPERAND_GS /* gs:[disp], gs:[reg] */, OPERAND_RIP } kind;
     uint8_t reg, index, scale;      /* the register, or base (H_NONE: none) and index (H_NONE) */
     int32_t disp;
 } Operand;
 
 static inline Operand host_reg(unsigned reg) { return (Operand){ OPERAND_REG, reg, H_NONE, 0, 0 }; }
 static inline Operand host_gs(int32_t disp) { return (Operand){ OPERAND_GS, H_NONE, H_NONE, 0, disp }; }
+static inline Operand host_gs_at(unsigned reg) { return (Operand){ OPERAND_GS, reg, H_NONE, 0, 0 }; }
 static inline Operand host_mem(unsigned base, int32_t disp)
 {
     return (Operand){ OPERAND_MEM, base, H_NONE, 0, disp };

@@ -130,10 +130,21 @@ static const uint8_t *make_call(Emit *e, DbtVcpu *v, uintptr_t fn, bool returns,
     return at;
 }
 
-/* The jump table has another RIP than that in T1; or the right one, at T0, but of another time. */
+/* The jump table has another RIP than that in T1; or the right one, at T0, but with the other of the two tags,
+ * or of another time. */
 static void make_jump_misses(DbtVcpu *v, Emit *e, const uint8_t *done)
 {
     v->thunk.jump_old = e->p;
+    emit_load(e, H_T1, host_mem(H_T0, offsetof(DbtJump, tag)));
+    emit_op(e, E_W, 0x3b, H_T1, GS_OF(dbt.tag));
+    uint8_t *local = emit_jcc(e, CC_E);
+    emit_op(e, E_W, 0x3b, H_T1, GS_OF(dbt.global_tag));
+    uint8_t *old = emit_jcc(e, CC_NE);
+    emit_land(e, local);
+    emit_load(e, H_T1, host_mem(H_T0, offsetof(DbtJump, page)));
+    emit_store(e, GS_OF(dbt.page), H_T1);
+    emit_op(e, 0, 0xff, 4, host_mem(H_T0, offsetof(DbtJump, code)));        /* jmp */
+    emit_land(e, old);
     emit_load(e, H_T1, host_mem(H_T0, offsetof(DbtJump, rip)));
     v->thunk.jump_other = e->p;
     emit_store(e, trans_gs_reg(X86_RIP), H_T1);

@@ -172,6 +172,7 @@ typedef struct X86Cpu {
     X86Mmu *mmu;                        /* TLB: belongs to target/x86/mmu.c, as the next two do */
     struct X86TlbEntry *tlb;            /* its table for the privilege of now: x86_mmu_sync() */
     uint64_t fetch_gen;                 /* another value: code may lie elsewhere now; the same again: as then */
+    uint64_t global_gen;                /* the same for code in global pages, which CR3 does not move */
     struct X86Observer *observer;       /* see exec.h; NULL */
     struct X86HostRun *hostrun;         /* stubs of target/x86/exec/hostrun.c */
     const X86Model *model;              /* -cpu: what CPUID says; target/x86/cpuid.c */
@@ -181,7 +182,7 @@ typedef struct X86Cpu {
     /* Words that translated code reaches as it reaches the registers (accel/dbt/dbt.h) */
     struct {
         uint64_t page;                  /* RIP of the start of the running block's page */
-        uint64_t tag;                   /* what an entry of the jump table must have to be good */
+        uint64_t tag, global_tag;       /* what an entry of the jump table must have to be good: either */
         uint64_t jump;                  /* address of the jump table */
         int64_t left;                   /* instructions to go, where they are counted */
         uint64_t temp;                  /* between two accesses of an instruction */

@@ -82,6 +82,8 @@ void x86_mmu_code_hook(X86Cpu *c, void (*stored)(X86Cpu *c, hwaddr gpa, unsigned
 void x86_mmu_stats(const X86Cpu *c, uint64_t *misses, uint64_t *flushes);
 /* Code bytes at a linear address for the decoder: the host pointer and gpa of its page. */
 const uint8_t *x86_fetch_page(X86Cpu *c, uint64_t linear, hwaddr *gpa, MemSection *s);  /* raises; NULL: not RAM */
+/* As long as which of c->fetch_gen and c->global_gen is what it is now, that page is where it was. */
+uint64_t x86_fetch_generation(X86Cpu *c, uint64_t linear);
 
 /* ---- somebody who watches: the cross-check ---- */
 typedef struct X86Observer {
