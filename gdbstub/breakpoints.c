@@ -58,7 +58,7 @@ static bool other_type_there(const GdbServer *g, const GdbBreakpoint *b)
 }
 
 /* All watchpoints together, as they are in the list now. */
-static bool set_watchpoints(GdbServer *g)
+static bool set_watchpoints(GdbServer *g, GError **errp)
 {
     Accel *a = runner_accel(g->host.runner);
     g_autoptr(GArray) list = g_array_new(false, false, sizeof(X86Watch));
@@ -70,7 +70,7 @@ static bool set_watchpoints(GdbServer *g)
             g_array_append_val(list, w);
         }
     }
-    return a->ops->set_watchpoints(a, (const X86Watch *)(void *)list->data, list->len);
+    return a->ops->set_watchpoints(a, (const X86Watch *)(void *)list->data, list->len, errp);
 }
 
 static bool set(GdbServer *g, const GdbBreakpoint *b, bool on)
@@ -85,13 +85,14 @@ static void unset(GdbServer *g, const GdbBreakpoint *b)
     if (b->type <= GDB_HARDWARE) {
         set(g, b, false);
     } else {
-        set_watchpoints(g);
+        set_watchpoints(g, NULL);
     }
 }
 
 GString *gdb_insert(GdbServer *g, GdbText *t)
 {
     Accel *a = runner_accel(g->host.runner);
+    g_autoptr(GError) err = NULL;
     GdbBreakpoint b;
 
     if (!take_breakpoint(t, &b)) {
@@ -107,12 +108,12 @@ GString *gdb_insert(GdbServer *g, GdbText *t)
         return gdb_error(g, ENOSPC, "there are 1024 breakpoints already, which is the most");
     }
     g_array_append_val(g->breakpoints, b);
-    if (b.type <= GDB_HARDWARE ? !set(g, &b, true) : !set_watchpoints(g)) {
+    if (b.type <= GDB_HARDWARE ? !set(g, &b, true) : !set_watchpoints(g, &err)) {
         g_array_set_size(g->breakpoints, g->breakpoints->len - 1);
         if (b.type > GDB_HARDWARE) {
-            set_watchpoints(g);
+            set_watchpoints(g, NULL);
         }
-        return gdb_error(g, ENOSPC, "this accelerator cannot have so many breakpoints");
+        return gdb_error(g, ENOSPC, err ? err->message : "this accelerator cannot have so many breakpoints");
     }
     return g_string_new("OK");
 }

@@ -319,13 +319,16 @@ bool engine_set_breakpoint(Accel *accel, uint64_t linear, bool on)
     return true;
 }
 
-bool engine_set_watchpoints(Accel *accel, const X86Watch *list, unsigned n)
+bool engine_set_watchpoints(Accel *accel, const X86Watch *list, unsigned n, GError **errp)
 {
     GPtrArray *vcpus = accel->machine->vcpus;
     bool ok = n <= X86_WATCHES;
 
     for (guint i = 0; i < vcpus->len; i++) {
         x86_watch_set(x86_cpu(g_ptr_array_index(vcpus, i)), list, ok ? n : 0);
+    }
+    if (!ok) {
+        error_set(errp, "%u is the most that can be watched", X86_WATCHES);
     }
     return ok;
 }

@@ -39,7 +39,7 @@ static void decode(X86Cpu *c, X86Insn *in)
     uint8_t bytes[X86_INSN_MAX];
     bool code64 = x86_code_bits(c) == 64;
     uint64_t rip = c->regs[X86_RIP], limit = c->seg[X86_CS].limit;
-    uint64_t linear = code64 ? rip : (uint32_t)(rip + c->seg[X86_CS].base);
+    uint64_t linear = kvm_linear_rip(c);
     unsigned most = code64 ? X86_INSN_MAX : rip > limit ? 0 : MIN(limit - rip + 1, (uint64_t)X86_INSN_MAX);
 
     if (!most) {
@@ -65,14 +65,17 @@ static void decode(X86Cpu *c, X86Insn *in)
 static void one_instruction(X86Cpu *c)
 {
     X86Insn in[2] = { { 0 } };
+    bool tf = c->mode & MODE_TF;
 
     decode(c, in);
     in[1].exec = x86_exec_stop;
     c->cur = in;
     c->regs[X86_RIP] += in[0].len;
-    c->sti_shadow = false;
+    c->debug.alone = true;                      /* what it hits of the watchpoints is noted */
+    x86_insn_begin(c);
     in[0].exec(c, in);
     c->cur = NULL;
+    x86_insn_done(c, in, tf);
 }
 
 /* An exception or interrupt that the kernel was about to deliver. */
@@ -93,14 +96,13 @@ static bool take_event(KvmVcpu *v)
     return false;
 }
 
-static KvmInterpreted guarded(KvmVcpu *v, bool (*fn)(KvmVcpu *v))
+/* False: shutdown. */
+static bool unwinding(KvmVcpu *v, bool (*fn)(KvmVcpu *v))
 {
     X86Cpu *c = v->cpu;
     jmp_buf unwind;
     bool ok;
 
-    x86_tlb_flush(c, true);             /* the guest has changed its page tables meanwhile */
-    x86_mmu_sync(c);
     c->cur = NULL;
     c->unwind = &unwind;
     if (setjmp(unwind)) {
@@ -110,8 +112,30 @@ static KvmInterpreted guarded(KvmVcpu *v, bool (*fn)(KvmVcpu *v))
     }
     c->unwind = NULL;
     c->cur = NULL;
+    return ok;
+}
+
+static bool trap(KvmVcpu *v)
+{
+    x86_debug_due(v->cpu);
+    return true;
+}
+
+static KvmInterpreted guarded(KvmVcpu *v, bool (*fn)(KvmVcpu *v))
+{
+    X86Cpu *c = v->cpu;
+
+    x86_mmu_sync(c);
+    bool ok = unwinding(v, fn) && unwinding(v, trap);
     x86_mode_changed(c);
-    return ok ? INTERPRETED : INTERPRETED_SHUTDOWN;
+    return !ok ? INTERPRETED_SHUTDOWN : c->debug.stop ? INTERPRETED_STOP : INTERPRETED;
+}
+
+/* The kernel has run: the guest may have changed its page tables and debug registers. */
+static void come_back(X86Cpu *c)
+{
+    x86_debug_changed(c);
+    x86_tlb_flush(c, true);
 }
 
 static bool event(KvmVcpu *v)
@@ -147,13 +171,30 @@ static bool instruction(KvmVcpu *v)
 KvmInterpreted kvm_interpret(KvmVcpu *v, bool delivering)
 {
     v->stats.interpreted++;
+    come_back(v->cpu);
     return guarded(v, delivering ? event : instruction);
+}
+
+static bool next_instruction(KvmVcpu *v)
+{
+    if (v->cpu->debug.code) {
+        x86_insn_check(v->cpu, kvm_linear_rip(v->cpu));
+    }
+    one_instruction(v->cpu);
+    return true;
+}
+
+KvmInterpreted kvm_interpret_next(KvmVcpu *v)
+{
+    v->stats.interpreted++;
+    return guarded(v, next_instruction);
 }
 
 static bool serve(KvmVcpu *v)
 {
     bool shutdown;
 
+    come_back(v->cpu);
     x86_serve_requests(v->cpu, &shutdown);
     return !shutdown;
 }

@@ -93,6 +93,7 @@ static Accel *kvm_create(Machine *m, const KeyVals *options, GError **errp)
     k->accel.machine = m;
     k->fd = fd;
     k->vm = -1;
+    k->reports_accesses = -1;
     k->irqchip = keyvals_num(options, "kernel_irqchip", KVM_IRQCHIP_NONE);
     k->breakpoints = g_array_new(false, false, sizeof(uint64_t));
     if (!make_vm(k, errp)) {
@@ -288,5 +289,6 @@ const AccelOps accel_kvm = {
     .flush = kvm_flush,
     .features = kvm_features,
     .set_breakpoint = kvm_set_breakpoint,
+    .set_watchpoints = kvm_set_watchpoints,
     .info = kvm_info,
 };

@@ -38,7 +38,11 @@ typedef struct Kvm {
     struct kvm_irq_routing_entry routes[KVM_IOAPIC_NUM_PINS];
     struct kvm_irqchip power_up[KVM_NR_IRQCHIPS];
     struct kvm_pit_state2 pit_power_up;
-    GArray *breakpoints;                        /* of uint64_t; changed only while paused */
+    GArray *breakpoints;                        /* of uint64_t; changed only while paused, as these are: */
+    X86Watch watch[KVM_BREAKPOINTS];            /* what the debug registers watch, from DR0 on */
+    unsigned watches;
+    int reports_accesses;                       /* the kernel, for these registers; negative: not yet tried */
+    bool interpret_all;                         /* they cannot watch all that is asked for: the interpreter does */
 } Kvm;
 
 typedef struct KvmMsrField { uint8_t *at; size_t size; } KvmMsrField;
@@ -83,6 +87,7 @@ G_GNUC_PRINTF(3, 4) bool kvm_failed(GError **errp, int os_errno, const char *fmt
 /* ---- probe.c ---- */
 extern const KeySpec kvm_options[];
 AccelProbe kvm_probe(const KeyVals *options, GError **errp);
+bool kvm_reports_accesses(int fd);              /* debug registers find accesses to data */
 
 /* ---- slots.c: guest memory; with the machine lock ---- */
 typedef struct KvmSlot {
@@ -121,14 +126,25 @@ bool kvm_complete(KvmVcpu *v);          /* let the kernel take the answer of the
 void kvm_kick(Vcpu *vcpu);
 
 /* ---- interpret.c: what the kernel cannot do ---- */
-typedef enum KvmInterpreted { INTERPRETED, INTERPRETED_SHUTDOWN } KvmInterpreted;
+typedef enum KvmInterpreted { INTERPRETED, INTERPRETED_SHUTDOWN, INTERPRETED_STOP /* a watchpoint */ } KvmInterpreted;
 /* One instruction; or what is being delivered, where there is something. */
 KvmInterpreted kvm_interpret(KvmVcpu *v, bool delivering);
+KvmInterpreted kvm_interpret_next(KvmVcpu *v);          /* the kernel has not run since the last */
 KvmInterpreted kvm_serve_requests(KvmVcpu *v);          /* INIT, SIPI, work: x86_serve_requests() */
 
+static inline uint64_t kvm_linear_rip(const X86Cpu *c)
+{
+    uint64_t rip = c->regs[X86_RIP];
+
+    return x86_code_bits(c) == 64 ? rip : (uint32_t)(rip + c->seg[X86_CS].base);
+}
+
 /* ---- debug.c ---- */
+void kvm_debug_registers(const Kvm *k, bool step, struct kvm_guest_debug *d);
 bool kvm_debug_apply(KvmVcpu *v, bool step);    /* breakpoints and single-step, before the next KVM_RUN */
 bool kvm_set_breakpoint(Accel *a, uint64_t linear, bool on);
 bool kvm_at_breakpoint(const KvmVcpu *v, uint64_t linear);
+bool kvm_set_watchpoints(Accel *a, const X86Watch *list, unsigned n, GError **errp);
+bool kvm_watch_hit(KvmVcpu *v, uint64_t dr6);   /* did an access end the run?  Then debug.stop says which */
 
 #endif

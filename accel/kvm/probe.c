@@ -230,6 +230,22 @@ bool kvm_quality(int fd, bool ring3, KvmQuality *q, GError **errp)
     return ok;
 }
 
+/* A kernel that emulates instructions may not look for data breakpoints. */
+bool kvm_reports_accesses(int fd)
+{
+    enum { DR0_ON = 1 << 0, DR0_WRITES = 1 << 16 };
+    struct kvm_guest_debug d = {
+        .control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP,
+        .arch.debugreg = { [0] = DATA_AT, [7] = DR7_FIXED | DR0_ON | DR0_WRITES },
+    };
+    Scratch s;
+    bool ok = make_scratch(fd, &s) && enter_code(&s, 0, 1) && ioctl(s.vcpu, KVM_SET_GUEST_DEBUG, &d) >= 0 &&
+        ioctl(s.vcpu, KVM_RUN, 0) >= 0 && s.run->exit_reason == KVM_EXIT_DEBUG && (s.run->debug.arch.dr6 & 1);
+
+    free_scratch(&s);
+    return ok;
+}
+
 char *kvm_why_poor(const KvmQuality *q)
 {
     if (q->ring0_ns < 0) {

@@ -256,13 +256,21 @@ static void show_state(KvmVcpu *v, GError **errp, const char *what, uint64_t num
 }
 
 /* RUN_BUDGET: go on. */
+static RunExit interpreted(KvmVcpu *v, KvmInterpreted how)
+{
+    static const RunExit why[] = {
+        [INTERPRETED] = RUN_BUDGET, [INTERPRETED_SHUTDOWN] = RUN_SHUTDOWN, [INTERPRETED_STOP] = RUN_DEBUG,
+    };
+
+    v->stepped = true;
+    sync_a20(v);
+    return why[how];
+}
+
 static RunExit interpret(KvmVcpu *v, bool delivering)
 {
     kvm_pull(v);
-    RunExit why = kvm_interpret(v, delivering) == INTERPRETED_SHUTDOWN ? RUN_SHUTDOWN : RUN_BUDGET;
-    v->stepped = true;
-    sync_a20(v);
-    return why;
+    return interpreted(v, kvm_interpret(v, delivering));
 }
 
 static RunExit internal_error(KvmVcpu *v, GError **errp)
@@ -280,11 +288,25 @@ static RunExit internal_error(KvmVcpu *v, GError **errp)
     return RUN_FAILED;
 }
 
+/* What the kernel was about to deliver, before what is interpreted without it. */
+static RunExit interpret_from_here(KvmVcpu *v)
+{
+    const struct kvm_vcpu_events *e = &v->events;
+
+    kvm_pull(v);
+    x86_debug_changed(v->cpu);
+    x86_tlb_flush(v->cpu, true);
+    return e->exception.injected || e->exception.pending || e->interrupt.injected ? interpret(v, true) : RUN_BUDGET;
+}
+
 /* `stepping`: it was asked for by us. */
 static RunExit debug_exit(KvmVcpu *v, bool stepping)
 {
     uint64_t pc = v->run->debug.arch.pc;
 
+    if (kvm_watch_hit(v, v->run->debug.arch.dr6)) {
+        return RUN_DEBUG;
+    }
     if (stepping) {
         v->stepped = true;
         return RUN_BUDGET;
@@ -356,9 +378,7 @@ static RunExit serve_pulled(KvmVcpu *v)
         return RUN_BUDGET;
     }
     if (x86_interrupt_due(c)) {
-        bool shutdown = kvm_serve_requests(v) == INTERPRETED_SHUTDOWN;
-        sync_a20(v);
-        return shutdown ? RUN_SHUTDOWN : RUN_BUDGET;
+        return interpreted(v, kvm_serve_requests(v));
     }
     return c->vcpu.halted ? RUN_HALTED : RUN_BUDGET;
 }
@@ -377,6 +397,8 @@ static RunExit before(KvmVcpu *v)
     if (requests & by_us) {
         kvm_pull(v);
     }
+    as_quiescent(&vcpu->mem_reader);
+    as_quiescent(&vcpu->io_reader);
     if (!v->loaded) {
         do {
             why = serve_pulled(v);
@@ -388,6 +410,9 @@ static RunExit before(KvmVcpu *v)
         if (vcpu->halted && v->kvm->irqchip == KVM_IRQCHIP_NONE) {
             return RUN_HALTED;
         }
+        if (v->kvm->interpret_all) {
+            return RUN_BUDGET;
+        }
         kvm_push(v);
         v->window_open = false;
         v->apic_base = v->run->apic_base =
@@ -395,16 +420,7 @@ static RunExit before(KvmVcpu *v)
     }
     hand_over_requests(v, atomic_load(&vcpu->requests));
     v->run->cr8 = task_priority(vcpu);
-    as_quiescent(&vcpu->mem_reader);
-    as_quiescent(&vcpu->io_reader);
     return RUN_BUDGET;
-}
-
-static uint64_t linear_rip(const X86Cpu *c)
-{
-    uint64_t rip = c->regs[X86_RIP];
-
-    return x86_code_bits(c) == 64 ? rip : (uint32_t)(rip + c->seg[X86_CS].base);
 }
 
 static RunExit run_once(KvmVcpu *v, bool stepping, GError **errp)
@@ -437,13 +453,19 @@ static bool stopped_by_step(KvmVcpu *v)
         return false;
     }
     kvm_pull(v);
-    v->stopped_at = linear_rip(v->cpu);
+    v->stopped_at = kvm_linear_rip(v->cpu);
     return kvm_at_breakpoint(v, v->stopped_at);
+}
+
+/* Off the breakpoint it stands at; or through a guest with more of them than there are debug registers. */
+static bool steps(const KvmVcpu *v)
+{
+    return v->step_over || v->kvm->breakpoints->len + v->kvm->watches > KVM_BREAKPOINTS;
 }
 
 static RunExit loop(KvmVcpu *v, bool single, GError **errp)
 {
-    uint64_t linear = linear_rip(v->cpu);
+    uint64_t linear = kvm_linear_rip(v->cpu);
     RunExit why;
 
     if (!single && kvm_at_breakpoint(v, linear)) {
@@ -454,6 +476,10 @@ static RunExit loop(KvmVcpu *v, bool single, GError **errp)
         v->step_over = true;
     }
     v->stopped_at = ~0ull;
+    v->cpu->debug.stop = false;
+    if (v->kvm->interpret_all && (why = interpret_from_here(v)) != RUN_BUDGET) {
+        return why;
+    }
     for (;;) {
         why = before(v);
         if (why != RUN_BUDGET) {
@@ -464,7 +490,7 @@ static RunExit loop(KvmVcpu *v, bool single, GError **errp)
             return RUN_FAILED;
         }
         v->stepped = false;
-        why = run_once(v, single || v->step_over || v->kvm->breakpoints->len > KVM_BREAKPOINTS, errp);
+        why = v->kvm->interpret_all ? interpreted(v, kvm_interpret_next(v)) : run_once(v, single || steps(v), errp);
         v->step_over &= !v->stepped;
         if (why != RUN_BUDGET) {
             return why;

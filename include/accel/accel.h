@@ -68,9 +68,9 @@ struct AccelOps {
      * still there it executes it.  False: no more can be set. */
     bool (*set_breakpoint)(Accel *a, uint64_t linear, bool on);
     /* Accesses to these bytes make run() return RUN_DEBUG behind the instruction, with the vCPU's debug.stop
-     * set and debug.hit, debug.hit_write saying what.  Replaces the list; false: so many cannot be watched,
-     * and none is.  NULL: there are no watchpoints. */
-    bool (*set_watchpoints)(Accel *a, const X86Watch *list, unsigned n);
+     * set and debug.hit, debug.hit_write saying what.  Replaces the list; false: these cannot be watched, and
+     * none is.  NULL: there are no watchpoints. */
+    bool (*set_watchpoints)(Accel *a, const X86Watch *list, unsigned n, GError **errp);
     uint64_t (*insn_count)(Accel *a, Vcpu *c);  /* executed so far, for info and benchmarks */
     void (*info)(Accel *a, Vcpu *c, GString *out);  /* counters for the monitor; may be NULL */
 };
