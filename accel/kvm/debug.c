@@ -40,10 +40,9 @@ bool kvm_at_breakpoint(const KvmVcpu *v, uint64_t linear)
     return false;
 }
 
-/* ---- watchpoints ---- */
+/* ---- watchpoints (SDM volume 3B 18.2.4, 18.2.5) ---- */
 
-/* As many registers as it takes, each for 1, 2, 4 or 8 bytes at a multiple of that (SDM volume 3B 18.2.5). */
-static bool add_watch(Kvm *k, const X86Watch *w)
+static bool add_watch(KvmWatches *k, const X86Watch *w)
 {
     uint64_t at = w->linear, left = w->len;
 
@@ -52,14 +51,59 @@ static bool add_watch(Kvm *k, const X86Watch *w)
         while (len > left || at & (len - 1)) {
             len /= 2;
         }
-        if (k->watches == KVM_BREAKPOINTS || !w->write) {
+        if (k->n == KVM_BREAKPOINTS || !w->write) {
             return false;
         }
-        k->watch[k->watches++] = (X86Watch){ at, len, w->read, true };
+        k->at[k->n++] = (X86Watch){ at, len, w->read, true };
         at += len;
         left -= len;
     }
     return true;
+}
+
+bool kvm_watches_fit(KvmWatches *w, const X86Watch *list, unsigned n)
+{
+    bool fits = true;
+
+    w->n = 0;
+    for (unsigned i = 0; fits && i < n; i++) {
+        fits = add_watch(w, &list[i]);
+    }
+    return fits;
+}
+
+/* L0..L3 switch on, and there is a type and a length for each. */
+static uint64_t dr7_of(unsigned reg, unsigned type, unsigned len)
+{
+    static const uint8_t lengths[9] = { [1] = 0, [2] = 1, [4] = 3, [8] = 2 };
+
+    return 1ull << (2 * reg) | (uint64_t)type << (16 + 4 * reg) | (uint64_t)lengths[len] << (18 + 4 * reg);
+}
+
+uint64_t kvm_watches_dr7(const KvmWatches *w, unsigned breakpoints)
+{
+    enum { EXECUTE = 0, WRITE = 1, ACCESS = 3 };
+    uint64_t dr7 = DR7_FIXED;
+
+    for (unsigned i = 0; i < w->n; i++) {
+        dr7 |= dr7_of(i, w->at[i].read ? ACCESS : WRITE, w->at[i].len);
+    }
+    for (unsigned i = w->n; i < w->n + breakpoints; i++) {
+        dr7 |= dr7_of(i, EXECUTE, 1);
+    }
+    return dr7;
+}
+
+const X86Watch *kvm_watches_hit(const KvmWatches *w, uint64_t dr6, const X86Watch *list, unsigned n)
+{
+    for (unsigned r = 0; r < w->n; r++) {
+        for (unsigned i = 0; (dr6 >> r & 1) && i < n; i++) {
+            if (w->at[r].linear - list[i].linear < list[i].len && w->at[r].read == list[i].read) {
+                return &list[i];
+            }
+        }
+    }
+    return NULL;
 }
 
 bool kvm_set_watchpoints(Accel *a, const X86Watch *list, unsigned n, GError **errp)
@@ -69,11 +113,7 @@ bool kvm_set_watchpoints(Accel *a, const X86Watch *list, unsigned n, GError **er
     if (n && k->reports_accesses < 0) {
         k->reports_accesses = kvm_reports_accesses(k->fd);
     }
-    bool fits = !n || k->reports_accesses, ok = n <= X86_WATCHES;
-    k->watches = 0;
-    for (unsigned i = 0; fits && i < n; i++) {
-        fits = add_watch(k, &list[i]);
-    }
+    bool fits = kvm_watches_fit(&k->watches, list, n) && (!n || k->reports_accesses), ok = n <= X86_WATCHES;
     if (!ok) {
         error_set(errp, "%u is the most that can be watched", X86_WATCHES);
     } else if (!fits && k->irqchip != KVM_IRQCHIP_NONE) {
@@ -83,7 +123,7 @@ bool kvm_set_watchpoints(Accel *a, const X86Watch *list, unsigned n, GError **er
     }
     k->interpret_all = ok && !fits;
     if (!ok || !fits) {
-        k->watches = 0;
+        k->watches.n = 0;
     }
     for (guint i = 0; i < a->machine->vcpus->len; i++) {        /* for what is interpreted, be it all or now and then */
         x86_watch_set(x86_cpu(g_ptr_array_index(a->machine->vcpus, i)), list, ok ? n : 0);
@@ -94,55 +134,37 @@ bool kvm_set_watchpoints(Accel *a, const X86Watch *list, unsigned n, GError **er
 bool kvm_watch_hit(KvmVcpu *v, uint64_t dr6)
 {
     X86Debug *d = &v->cpu->debug;
+    const X86Watch *hit = kvm_watches_hit(&v->kvm->watches, dr6, d->list, d->n);
 
-    for (unsigned r = 0; r < v->kvm->watches; r++) {
-        const X86Watch *at = &v->kvm->watch[r];
-        for (unsigned i = 0; (dr6 >> r & 1) && i < d->n; i++) {
-            const X86Watch *w = &d->list[i];
-            if (at->linear - w->linear < w->len && at->read == w->read) {
-                d->stop = d->hit_write = true;
-                d->hit = *w;
-                return true;
-            }
-        }
+    if (hit) {
+        d->stop = d->hit_write = true;
+        d->hit = *hit;
     }
-    return false;
+    return hit;
 }
 
 /* ---- to the kernel ---- */
 
-/* DR7: L0..L3 switch on, and for each type and length (SDM volume 3B 18.2.4). */
-static uint64_t dr7_of(unsigned reg, unsigned type, unsigned len)
-{
-    static const uint8_t lengths[9] = { [1] = 0, [2] = 1, [4] = 3, [8] = 2 };
-
-    return 1ull << (2 * reg) | (uint64_t)type << (16 + 4 * reg) | (uint64_t)lengths[len] << (18 + 4 * reg);
-}
-
-void kvm_debug_registers(const Kvm *k, bool step, struct kvm_guest_debug *d)
-{
-    enum { EXECUTE = 0, WRITE = 1, ACCESS = 3 };
-    unsigned n = 0;
-
-    *d = (struct kvm_guest_debug){ 0 };
-    d->arch.debugreg[7] = DR7_FIXED;
-    for (; n < k->watches; n++) {
-        d->arch.debugreg[n] = k->watch[n].linear;
-        d->arch.debugreg[7] |= dr7_of(n, k->watch[n].read ? ACCESS : WRITE, k->watch[n].len);
-    }
-    for (guint i = 0; !step && i < k->breakpoints->len; i++, n++) {     /* there is room, else it is a step */
-        d->arch.debugreg[n] = g_array_index(k->breakpoints, uint64_t, i);
-        d->arch.debugreg[7] |= dr7_of(n, EXECUTE, 1);
-    }
-    d->control = (n ? KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP : 0) |
-        (step ? KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP : 0);
-}
-
 bool kvm_debug_apply(KvmVcpu *v, bool step)
 {
-    struct kvm_guest_debug d;
+    const GArray *list = v->kvm->breakpoints;
+    const KvmWatches *w = &v->kvm->watches;
+    struct kvm_guest_debug d = { 0 };
+    unsigned breakpoints = step ? 0 : list->len;        /* there is room for them, else it is a step */
 
-    kvm_debug_registers(v->kvm, step, &d);
+    if (step) {
+        d.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP;
+    }
+    if (w->n + breakpoints) {
+        d.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP;
+        d.arch.debugreg[7] = kvm_watches_dr7(w, breakpoints);
+    }
+    for (unsigned i = 0; i < w->n; i++) {
+        d.arch.debugreg[i] = w->at[i].linear;
+    }
+    for (unsigned i = 0; i < breakpoints; i++) {
+        d.arch.debugreg[w->n + i] = g_array_index(list, uint64_t, i);
+    }
     if (!d.control && !v->debugging) {
         return true;
     }

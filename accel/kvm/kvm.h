@@ -23,7 +23,6 @@ typedef enum KvmIrqchip { KVM_IRQCHIP_NONE /* all models are ours */, KVM_IRQCHI
  * page of page tables for the same. */
 #define TSS_AT 0xfeffd000u
 #define IDENTITY_MAP_AT 0xfeffc000ull
-enum { KVM_BREAKPOINTS = 4 };                   /* DR0..3; more than that are found by single steps */
 
 typedef struct Kvm {
     Accel accel;                                /* first */
@@ -39,8 +38,7 @@ typedef struct Kvm {
     struct kvm_irqchip power_up[KVM_NR_IRQCHIPS];
     struct kvm_pit_state2 pit_power_up;
     GArray *breakpoints;                        /* of uint64_t; changed only while paused, as these are: */
-    X86Watch watch[KVM_BREAKPOINTS];            /* what the debug registers watch, from DR0 on */
-    unsigned watches;
+    KvmWatches watches;                         /* what the debug registers watch */
     int reports_accesses;                       /* the kernel, for these registers; negative: not yet tried */
     bool interpret_all;                         /* they cannot watch all that is asked for: the interpreter does */
 } Kvm;
@@ -140,7 +138,6 @@ static inline uint64_t kvm_linear_rip(const X86Cpu *c)
 }
 
 /* ---- debug.c ---- */
-void kvm_debug_registers(const Kvm *k, bool step, struct kvm_guest_debug *d);
 bool kvm_debug_apply(KvmVcpu *v, bool step);    /* breakpoints and single-step, before the next KVM_RUN */
 bool kvm_set_breakpoint(Accel *a, uint64_t linear, bool on);
 bool kvm_at_breakpoint(const KvmVcpu *v, uint64_t linear);

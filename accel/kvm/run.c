@@ -460,7 +460,7 @@ static bool stopped_by_step(KvmVcpu *v)
 /* Off the breakpoint it stands at; or through a guest with more of them than there are debug registers. */
 static bool steps(const KvmVcpu *v)
 {
-    return v->step_over || v->kvm->breakpoints->len + v->kvm->watches > KVM_BREAKPOINTS;
+    return v->step_over || v->kvm->breakpoints->len + v->kvm->watches.n > KVM_BREAKPOINTS;
 }
 
 static RunExit loop(KvmVcpu *v, bool single, GError **errp)

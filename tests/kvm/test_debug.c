@@ -5,7 +5,7 @@
 #include "kvm_harness.h"
 
 #include <string.h>
-#include "accel/kvm/kvm.h"
+#include "accel/kvm.h"
 
 static const uint8_t accesses[] = {
     0xa1, 0x00, 0x50,                   /* mov ax, [5000h] */
@@ -85,27 +85,21 @@ static void steps(void)
     bench_free(b);
 }
 
-/* With local APICs in the kernel the interpreter cannot run the guest: four registers, and a clear error. */
+/* With local APICs in the kernel the interpreter cannot run the guest: a clear error. */
 static void limits(void)
 {
-    X86Watch five[5];
+    static const X86Watch read = { 0x5000, 1, true, false };
+    X86Watch many[X86_WATCHES + 1] = { { 0x5000, 1, false, true } };
     g_autoptr(GError) err = NULL;
 
     if (!kvm_usable()) {
         return;
     }
-    for (unsigned i = 0; i < G_N_ELEMENTS(five); i++) {
-        five[i] = (X86Watch){ 0x5000 + 8 * i, 8, false, true };
-    }
     Bench *b = bench_new(1, "kvm,kernel_irqchip=split");
-    ((Kvm *)b->a)->reports_accesses = true;
-    watch(b, 4, five);
-    g_assert_false(b->a->ops->set_watchpoints(b->a, five, 5, &err));
+    g_assert_false(b->a->ops->set_watchpoints(b->a, &read, 1, &err));
     g_assert_nonnull(strstr(err->message, "has to fit in the four debug registers"));
-    g_assert_cmpuint(((Kvm *)b->a)->watches, ==, 0);
     bench_free(b);
     b = bench_new(1, "kvm");
-    X86Watch many[X86_WATCHES + 1] = { { 0x5000, 1, false, true } };
     g_clear_error(&err);
     g_assert_false(b->a->ops->set_watchpoints(b->a, many, G_N_ELEMENTS(many), &err));
     g_assert_nonnull(strstr(err->message, "64 is the most"));
@@ -116,33 +110,25 @@ static void limits(void)
 static void registers(void)
 {
     static const X86Watch list[] = { { 0x6008, 8, false, true }, { 0x5001, 3, true, true } };
-    struct kvm_guest_debug d;
+    X86Watch five[5];
+    KvmWatches w;
 
-    if (!kvm_usable()) {
-        return;
+    g_assert_true(kvm_watches_fit(&w, list, 2));
+    g_assert_cmpuint(w.n, ==, 3);
+    g_assert_cmphex(w.at[0].linear, ==, 0x6008);
+    g_assert_cmphex(w.at[1].linear, ==, 0x5001);
+    g_assert_cmphex(w.at[2].linear, ==, 0x5002);
+    g_assert_cmphex(kvm_watches_dr7(&w, 1), ==, 0x400 | 0x55 | 0x9 << 16 | 0x3 << 20 | 0x7 << 24);
+    g_assert_true(kvm_watches_hit(&w, DR6_FIXED | 1 << 2, list, 2) == &list[1]);
+    g_assert_true(kvm_watches_hit(&w, DR6_FIXED | 1 << 0, list, 2) == &list[0]);
+    g_assert_null(kvm_watches_hit(&w, DR6_FIXED | 1 << 3, list, 2));
+    for (unsigned i = 0; i < G_N_ELEMENTS(five); i++) {
+        five[i] = (X86Watch){ 0x5000 + 8 * i, 8, false, true };
     }
-    Bench *b = bench_new(1, "kvm");
-    Kvm *k = (Kvm *)b->a;
-    KvmVcpu *v = b->c[0]->vcpu.accel_data;
-    k->reports_accesses = true;                 /* whether it does or not: what it is told is looked at */
-    watch(b, 2, list);
-    b->a->ops->set_breakpoint(b->a, 0x7c00, true);
-    kvm_debug_registers(k, false, &d);
-    g_assert_cmphex(d.control, ==, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP);
-    g_assert_cmphex(d.arch.debugreg[0], ==, 0x6008);
-    g_assert_cmphex(d.arch.debugreg[1], ==, 0x5001);
-    g_assert_cmphex(d.arch.debugreg[2], ==, 0x5002);
-    g_assert_cmphex(d.arch.debugreg[3], ==, 0x7c00);
-    g_assert_cmphex(d.arch.debugreg[7], ==, 0x400 | 0x55 | 0x9 << 16 | 0x3 << 20 | 0x7 << 24);
-    kvm_debug_registers(k, true, &d);           /* a step: off the breakpoint, with an eye on data */
-    g_assert_cmphex(d.control, ==, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_SINGLESTEP);
-    g_assert_cmphex(d.arch.debugreg[7] & 0xff, ==, 0x15);
-    g_assert_true(kvm_watch_hit(v, DR6_FIXED | 1 << 2));
-    g_assert_cmphex(b->c[0]->debug.hit.linear, ==, 0x5001);
-    g_assert_true(kvm_watch_hit(v, DR6_FIXED | 1 << 0));
-    g_assert_cmphex(b->c[0]->debug.hit.linear, ==, 0x6008);
-    g_assert_false(kvm_watch_hit(v, DR6_FIXED | 1 << 3));
-    bench_free(b);
+    g_assert_true(kvm_watches_fit(&w, five, 4));
+    g_assert_false(kvm_watches_fit(&w, five, 5));
+    five[0].write = false;                      /* no register sees reads alone */
+    g_assert_false(kvm_watches_fit(&w, five, 1));
 }
 
 int main(int argc, char **argv)
