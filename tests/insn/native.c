@@ -18,6 +18,7 @@ typedef struct Area {                   /* one mapping: reached by absolute addr
 } Area;
 
 sigjmp_buf *native_escape;
+static struct sigaction before[NSIG];   /* what was there: hostrun-trap.c's, say */
 static Area *area;
 static uint8_t *code;
 static uintptr_t after;                 /* where a trap goes on */
@@ -82,7 +83,11 @@ static void on_trap(int sig, siginfo_t *info, void *context)
         siglongjmp(*native_escape, 1);
     }
     if ((uintptr_t)u->uc_mcontext.gregs[REG_RIP] - (uintptr_t)code > 4096) {
-        signal(sig, SIG_DFL);           /* neither ours nor awaited */
+        if (before[sig].sa_flags & SA_SIGINFO) {
+            before[sig].sa_sigaction(sig, info, context);
+        } else {
+            signal(sig, SIG_DFL);       /* neither ours nor awaited */
+        }
         return;
     }
     area->state.signal = sig;
@@ -99,7 +104,7 @@ static void set_up(void)
         mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
     g_assert_true(area != MAP_FAILED && code != MAP_FAILED);
     for (unsigned i = 0; i < G_N_ELEMENTS(traps); i++) {
-        sigaction(traps[i], &sa, NULL);
+        sigaction(traps[i], &sa, &before[traps[i]]);
     }
 }
 

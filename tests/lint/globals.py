@@ -13,6 +13,7 @@ ALLOWED = {
     'second', 'lines',                      # util/log.c: the rate limit
     'current',                              # core/vcpu.c: thread-local
     'thread_handles',                       # target/x86/disas.c: thread-local
+    'before_traps', 'done', 'trap_to',      # target/x86/exec/hostrun-trap.c: a signal's action; thread-local
     'terminal',                             # chardev/stdio.c: the process has one, and a signal restores it
 }
 PROCESS_WIDE = re.compile(r'(^|/)system_')

@@ -13,8 +13,7 @@ enum { FSW_IE = 1 << 0, FSW_DE = 1 << 1, FSW_ZE = 1 << 2, FSW_OE = 1 << 3, FSW_U
        FSW_SF = 1 << 6, FSW_ES = 1 << 7, FSW_TOP_SHIFT = 11, FSW_TOP = 7 << 11, FSW_B = 1 << 15,
        FSW_EXCEPTIONS = 0x3f };
 enum { FCW_WRITABLE = 0x1f3f, FCW_ONE = 1 << 6, FCW_RESET = 0x37f };
-enum { MXCSR_FLAGS = 0x3f, MXCSR_MASKS = 0x3f << 7, MXCSR_UM = 1 << 11, MXCSR_FTZ = 1 << 15,
-       MXCSR_VALID = 0xffff, MXCSR_RESET = 0x1f80 };
+enum { MXCSR_FLAGS = 0x3f, MXCSR_VALID = 0xffff, MXCSR_RESET = 0x1f80 };
 
 static inline unsigned fpu_top(const X86Fpu *f) { return f->fsw >> FSW_TOP_SHIFT & 7; }
 

@@ -30,6 +30,6 @@ static inline void emit_offset(Emit *e, uint32_t offset)
 void emit_general_loads(Emit *e, uint32_t use);         /* r/m and implicit registers, flags */
 void emit_general_stores(Emit *e, uint32_t use);
 /* ---- hostrun-vex.c ---- */
-void emit_vex_stub(Emit *e, const X86Insn *in, const HostForm *form);
+void emit_vex_body(Emit *e, const X86Insn *in, const HostForm *form);      /* all but the tail */
 
 #endif

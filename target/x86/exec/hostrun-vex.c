@@ -133,13 +133,9 @@ static void emit_stores(Emit *e, const HostForm *form, unsigned vl)
     if (vex & VEX_PUT_K) {
         emit_kmov(e, 0x91, SLOT_K, offsetof(HostFrame, k), form->vex & VEX_WIDE_MASK);
     }
-    if (vl) {
-        EMIT(e, "\xc5\xf8\x77");                                /* vzeroupper */
-    }
-    EMIT(e, "\xc3");
 }
 
-void emit_vex_stub(Emit *e, const X86Insn *in, const HostForm *form)
+void emit_vex_body(Emit *e, const X86Insn *in, const HostForm *form)
 {
     emit_loads(e, form, in->vl);
     emit_instruction(e, in, form);

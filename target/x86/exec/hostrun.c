@@ -150,6 +150,11 @@ static void emit_stores(Emit *e, uint32_t use)
     if (use & PUT_PRM) {
         EMIT(e, "\x41\x0f\x7f\x0b");
     }
+}
+
+/* What puts the host's state in order; a trap goes on here. */
+static void emit_tail(Emit *e, uint32_t use, unsigned vl)
+{
     if (use & USE_X87) {
         EMIT_AT(e, "\x49\x0f\xae\x82", fx);                     /* fxsave64 */
         EMIT_AT(e, "\x41\xf6\x82", fx.fsw);                     /* test: ES, an exception to forget? */
@@ -158,6 +163,8 @@ static void emit_stores(Emit *e, uint32_t use)
         EMIT_AT(e, "\x41\xd9\xaa", host_fcw);                   /* fldcw */
     } else if (use & (USE_PREG | USE_PRM)) {
         EMIT(e, "\x0f\x77");                                    /* emms */
+    } else if (vl) {
+        EMIT(e, "\xc5\xf8\x77");                                /* vzeroupper */
     }
     EMIT(e, "\xc3");
 }
@@ -242,12 +249,14 @@ static void make_form(X86HostRun *h, HostForm *form, const X86Insn *in)
     form->use = form_use(in, &form->mem_size);
     form->vex = form_vex(in);
     if (in->enc) {
-        emit_vex_stub(&e, in, form);
+        emit_vex_body(&e, in, form);
     } else {
         emit_loads(&e, form->use);
         emit_instruction(&e, in, form->use);
         emit_stores(&e, form->use);
     }
+    form->tail = (uint8_t)(e.p - (h->rw + h->used));
+    emit_tail(&e, form->use, in->vl);
     form->run = (HostStub *)(uintptr_t)(h->rx + h->used);
     h->used = ((size_t)(e.p - h->rw) + 15) & ~(size_t)15;
     h->count++;
@@ -300,6 +309,7 @@ bool x86_hostrun_new(X86Cpu *c, GError **errp)
         goto fail;
     }
     close(fd);
+    hostrun_catch_traps();
     c->hostrun = h;
     return true;
 fail:

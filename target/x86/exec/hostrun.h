@@ -35,9 +35,8 @@ typedef struct HostFrame {
     uint64_t b;                         /* the general register that vvvv names */
     uint64_t k, n, mask;                /* EVEX: opmasks that ModRM.reg, r/m and aaa name */
     _Alignas(16) FxImage fx;            /* x87 rows */
-    /* For the callers: operands that are not to be touched in place */
+    /* For the callers: an operand that is not to be touched in place */
     _Alignas(64) uint8_t mem[64];
-    X86Vector reg, rm;
 } HostFrame;
 
 /* The memory operand; where the registers are that ModRM.reg and r/m name; the rest. */
@@ -63,6 +62,7 @@ typedef struct HostForm {
     uint32_t use;                       /* USE_*, PUT_* */
     uint16_t vex;                       /* VEX_* */
     uint8_t mem_size;                   /* bytes of the memory operand */
+    uint8_t tail;                       /* from `run` to what ends it without results */
 } HostForm;
 
 typedef struct X86HostRun X86HostRun;
@@ -70,5 +70,10 @@ typedef struct X86HostRun X86HostRun;
 HostFrame *hostrun_frame(X86HostRun *h);
 /* Good until the next call. */
 const HostForm *hostrun_form(X86HostRun *h, const X86Insn *in);
+/* ---- hostrun-trap.c ---- */
+void hostrun_catch_traps(void);         /* once for the process */
+/* The stub under this MXCSR, which gets its flags.  False: an exception came that it does not mask, and nothing
+ * else was changed. */
+bool hostrun_with_mxcsr(const HostForm *form, void *mem, void *reg, void *rm, HostFrame *f, uint32_t *mxcsr);
 
 #endif

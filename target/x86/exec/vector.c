@@ -4,9 +4,6 @@
  *
  * Values come from the guest's state, the host computes (hostrun.c), results go back.  Fault rules
  * are volume 3A table 13-1 and volume 2, 2.4; SIMD floating-point exceptions volume 1, 11.5.
- *
- * Not modelled: beside an unmasked underflow or overflow PE is that of the masked result; DPPS and DPPD report
- * the flags of all their steps when one of them faults.
  */
 #include <xmmintrin.h>
 #include "form.h"
@@ -98,92 +95,13 @@ void vector_put_implicit(X86Cpu *c, const X86Insn *in, const HostFrame *f, uint3
     }
 }
 
-static bool is_scalar(const X86Insn *in)
+/* A SIMD floating-point exception that is not masked: nothing has changed but MXCSR's flags. */
+static G_NORETURN void simd_exception(X86Cpu *c, uint32_t use)
 {
-    return in->enc ? in->row->lig : in->row->operand[1].size != OPS_x;
-}
-
-/* An operation that does not mask underflow reports every tiny result, exact or not: the masked run
- * tells only of inexact ones. */
-static bool has_tiny_result(const X86Insn *in, const void *result, unsigned bytes, uint64_t active)
-{
-    uint32_t words = in->row->words;
-    unsigned size = words & IN_TINY64 ? 8 : words & IN_TINY32 ? 4 : 2;
-    uint64_t exponent = size == 8 ? 0x7ff0000000000000 : size == 4 ? 0x7f800000 : 0x7c00;
-    uint64_t mantissa = size == 8 ? 0x000fffffffffffff : size == 4 ? 0x007fffff : 0x03ff;
-
-    if (!(words & (IN_TINY16 | IN_TINY32 | IN_TINY64))) {
-        return false;
+    if (use & (USE_PREG | USE_PRM)) {
+        fpu_enter_mmx(&c->fpu);         /* as silicon does, although the instruction is not done */
     }
-    /* Complex numbers have two floats under a bit of the mask. */
-    unsigned lane = MAX(in->row->mask, size), n = (is_scalar(in) ? lane : bytes) / size;
-
-    for (unsigned i = 0; i < n; i++) {
-        uint64_t v = 0;
-        memcpy(&v, (const uint8_t *)result + i * size, size);
-        if ((active >> i * size / lane & 1) && !(v & exponent) && (v & mantissa)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Run with this MXCSR; returns its flags. */
-static uint32_t run_with_mxcsr(const HostForm *form, void *mem, void *reg, void *rm, HostFrame *f,
-                               uint32_t mxcsr)
-{
-    uint32_t host = _mm_getcsr();
-
-    _mm_setcsr(mxcsr);
-    form->run(mem, reg, rm, f);
-    mxcsr = _mm_getcsr();
-    _mm_setcsr(host);
-    return mxcsr & MXCSR_FLAGS;
-}
-
-/*
- * Some SIMD exception is not masked: run on copies with all masked to see what comes, and deliver it
- * before anything has changed but MXCSR's flags.  Exceptions found before computing (IE, DE, ZE) come
- * first; where one of them is unmasked nothing is computed, and no OE, UE or PE reported.
- */
-static void run_unmasked(X86Cpu *c, const X86Insn *in, const HostForm *form, void *mem)
-{
-    enum { BEFORE = FSW_IE | FSW_DE | FSW_ZE };
-    HostFrame *f = hostrun_frame(c->hostrun);
-    uint32_t use = form->use, mxcsr = c->fpu.mxcsr, raised;
-    uint32_t unmasked = ~(mxcsr & MXCSR_MASKS) >> 7 & MXCSR_FLAGS;
-    uint32_t with = (mxcsr & ~MXCSR_FLAGS) | MXCSR_MASKS;
-    void *reg = reg_operand(c, in, use), *rm = rm_operand(c, in, use);
-    size_t reg_size = use & USE_VREG ? sizeof(X86Vector) : 8;
-
-    memcpy(&f->reg, reg, reg_size);
-    if (use & PUT_VRM) {
-        f->rm = *(X86Vector *)rm;
-    }
-    if (!(mxcsr & MXCSR_UM)) {
-        with &= ~(uint32_t)MXCSR_FTZ;   /* flush to zero works on masked underflow only */
-    }
-    raised = run_with_mxcsr(form, mem, &f->reg, use & PUT_VRM ? &f->rm : rm, f, with);
-    const void *result = use & PUT_VRM ? (void *)&f->rm : use & USE_STORE ? mem : &f->reg;
-    unsigned bytes = use & USE_STORE ? form->mem_size : 16u << in->vl;
-    if (!(mxcsr & MXCSR_UM) && has_tiny_result(in, result, bytes, in->mask ? f->mask : ~0ull)) {
-        raised |= FSW_UE;
-    }
-    if (raised & unmasked & BEFORE) {
-        raised &= BEFORE;
-    }
-    c->fpu.mxcsr |= raised;
-    if (raised & unmasked) {
-        if (use & (USE_PREG | USE_PRM)) {
-            fpu_enter_mmx(&c->fpu);     /* as silicon does, although the instruction is not done */
-        }
-        x86_raise(c, c->cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD);
-    }
-    if (use & PUT_VRM) {
-        *(X86Vector *)rm = f->rm;
-    } else {
-        memcpy(reg, &f->reg, reg_size);
-    }
+    x86_raise(c, c->cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD);
 }
 
 /*
@@ -191,14 +109,15 @@ static void run_unmasked(X86Cpu *c, const X86Insn *in, const HostForm *form, voi
  * guest's, which is the rule, the instruction runs as things are; only flags that the guest has
  * not set must not be set before.  Changing MXCSR costs more than most instructions.
  */
-static void run_masked(X86Cpu *c, const X86Insn *in, const HostForm *form, void *mem)
+static void run_fp(X86Cpu *c, const HostForm *form, void *mem, void *reg, void *rm)
 {
     HostFrame *f = hostrun_frame(c->hostrun);
     uint32_t guest = c->fpu.mxcsr, host = _mm_getcsr();
-    void *reg = reg_operand(c, in, form->use), *rm = rm_operand(c, in, form->use);
 
     if ((guest ^ host) & ~(uint32_t)MXCSR_FLAGS) {
-        c->fpu.mxcsr |= run_with_mxcsr(form, mem, reg, rm, f, guest);
+        if (!hostrun_with_mxcsr(form, mem, reg, rm, f, &c->fpu.mxcsr)) {
+            simd_exception(c, form->use);
+        }
         return;
     }
     if (host & ~guest & MXCSR_FLAGS) {
@@ -208,23 +127,15 @@ static void run_masked(X86Cpu *c, const X86Insn *in, const HostForm *form, void 
     c->fpu.mxcsr |= _mm_getcsr() & MXCSR_FLAGS;
 }
 
-bool vector_unmasked(const X86Cpu *c, const X86Insn *in, const HostForm *form)
-{
-    bool sae = in->evex_b && in->mod3;  /* of rows without er and sae that is #UD */
-
-    return (form->use & USE_MXCSR) && !sae && (c->fpu.mxcsr & MXCSR_MASKS) != MXCSR_MASKS;
-}
-
 void vector_run(X86Cpu *c, const X86Insn *in, const HostForm *form, void *mem)
 {
     uint32_t use = form->use;
+    void *reg = reg_operand(c, in, use), *rm = rm_operand(c, in, use);
 
-    if (!(use & USE_MXCSR)) {
-        form->run(mem, reg_operand(c, in, use), rm_operand(c, in, use), hostrun_frame(c->hostrun));
-    } else if (vector_unmasked(c, in, form)) {
-        run_unmasked(c, in, form, mem);
+    if (use & USE_MXCSR) {
+        run_fp(c, form, mem, reg, rm);
     } else {
-        run_masked(c, in, form, mem);
+        form->run(mem, reg, rm, hostrun_frame(c->hostrun));
     }
 }
 

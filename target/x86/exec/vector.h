@@ -11,8 +11,6 @@
 void vector_fill_implicit(X86Cpu *c, HostFrame *f, uint32_t use);
 void vector_put_implicit(X86Cpu *c, const X86Insn *in, const HostFrame *f, uint32_t use);
 
-/* Can it raise a SIMD floating-point exception?  Then a memory destination must not be the guest's. */
-bool vector_unmasked(const X86Cpu *c, const X86Insn *in, const HostForm *form);
 /* The stub on the guest's registers, with the guest's MXCSR; raises #XM before anything has changed. */
 void vector_run(X86Cpu *c, const X86Insn *in, const HostForm *form, void *mem);
 

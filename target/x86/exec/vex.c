@@ -44,7 +44,7 @@ static void *memory_operand(X86Cpu *c, const X86Insn *in, const HostForm *form, 
         fpu_load(c, in, *linear, f->mem, form->mem_size, MIN(form->mem_size, ALIGN_MOST));
         return f->mem;
     }
-    void *host = vector_unmasked(c, in, form) ? NULL : x86_in_place(c, *linear, form->mem_size);
+    void *host = x86_in_place(c, *linear, form->mem_size);
     if (!host) {                        /* faults before MXCSR's flags change */
         fpu_check_address(c, in, *linear, form->mem_size, MIN(form->mem_size, ALIGN_MOST));
         x86_probe_write(c, *linear, form->mem_size);

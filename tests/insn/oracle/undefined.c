@@ -34,8 +34,6 @@ typedef enum When {
     LONG_AND_UNDEFINED,
     LONG_NEAR_BRANCH_66,                /* in 64-bit code: too long with a displacement of 32 bits */
     UNDEFINED_AT_PAGE_END,
-    UNMASKED_SIMD,                      /* #XM */
-    UNMASKED_TINY_OR_HUGE,              /* the same, of OE or UE */
 } When;
 
 typedef struct Rule {
@@ -117,12 +115,6 @@ static const Rule rules[] = {
     { -1, LONG_NEAR_BRANCH_66, AMD_HOST, { .all = true }, "and so it is two bytes shorter on AMD" },
     { -1, UNDEFINED_AT_PAGE_END, ANY_HOST, { .which_fault = true },
       "what is no instruction, or EVEX to a processor without AVX-512, has no length: how much is fetched before #UD" },
-    { -1, UNMASKED_TINY_OR_HUGE, ANY_HOST, { .mxcsr = 1 << 5 },
-      "vector.c: beside an unmasked overflow or underflow PE is that of the masked result" },
-    { OP_DPPS, UNMASKED_SIMD, ANY_HOST, { .all = true }, "vector.c: which of its steps faults" },
-    { OP_VDPPS, UNMASKED_SIMD, ANY_HOST, { .all = true }, "vector.c: which of its steps faults" },
-    { OP_VDPPD, UNMASKED_SIMD, ANY_HOST, { .all = true }, "vector.c: which of its steps faults" },
-    { OP_DPPD, UNMASKED_SIMD, ANY_HOST, { .all = true }, "vector.c: which of its steps faults" },
 };
 
 static Host host(void)
@@ -180,15 +172,6 @@ static bool in_memory(const X86Insn *in) { return in->row && !in->mod3; }
 static bool is_near_branch(const X86Insn *in)
 {
     return in->row && (in->row->words & IN_F64) && (in->row->words & IN_ENDS);
-}
-
-/* Does MXCSR say overflow or underflow, and that it is not masked? */
-static bool tiny_or_huge(const OracleResult *native)
-{
-    uint32_t mxcsr;
-
-    memcpy(&mxcsr, native->state.fx + FX_MXCSR, 4);
-    return mxcsr & ~(mxcsr >> 7) & 0x18;
 }
 
 static bool applies(const Rule *r, const OracleCase *c, const X86Insn *in, const OracleResult *ours,
@@ -249,10 +232,6 @@ static bool applies(const Rule *r, const OracleCase *c, const X86Insn *in, const
     case UNDEFINED_AT_PAGE_END:
         return (!in->row || in->enc == X86_EVEX) && (native->vector == EXC_PF || ours->vector == EXC_PF)
             && c->code_at + X86_INSN_MAX > ORACLE_PAGE;
-    case UNMASKED_SIMD:
-        return native->vector == EXC_XM;
-    case UNMASKED_TINY_OR_HUGE:
-        return native->vector == EXC_XM && tiny_or_huge(native);
     default: return true;
     }
 }
