@@ -3,6 +3,7 @@
 %include "long.inc"
 
 main:
+    CASE "EFER.LMA", "3A 9.8.5"
     mov ecx, 0xc0000080
     rdmsr
     test eax, 0x400                             ; LMA
@@ -11,33 +12,36 @@ main:
     ; ---- faults at level 0
     xor edx, edx
     xor ecx, ecx
-    EXPECT 0, 0, div ecx
-    EXPECT 6, 0, ud2
+    FAULTS "division by zero", "3A 6.15", 0, 0, {div ecx}
+    FAULTS "UD2", "2 UD", 6, 0, {ud2}
     mov rbx, 0x800000000000
-    EXPECT 13, 0, mov eax, [rbx]                ; not canonical
+    FAULTS "an address that is not canonical", "1 3.3.7.1", 13, 0, {mov eax, [rbx]}
     mov rbp, rbx
-    EXPECT 12, 0, mov eax, [rbp]                ; the same through SS
+    FAULTS "the same through SS", "1 3.3.7.1", 12, 0, {mov eax, [rbp]}
     mov rbx, 0xffff800000000000
+    CASE "not present", "3A 4.7"
     EXPECT_PF 0xffff800000000000, 0, mov ecx, [rbx]
+    CASE "the last PML4 entry", "3A 4.5"
     mov rbx, 0xffffff8000000000 | 0x7c00        ; the last PML4 entry maps the same
     mov eax, [rbx]
     CHECK_EQ eax, [0x7c00]
-    EXPECT 13, 0, jmp dword far [far_null]
-    EXPECT 13, CODE32_3, jmp dword far [far_code3]
-    EXPECT 13, TSS0, jmp dword far [far_tss]
+    FAULTS "JMP to a null selector", "2 JMP", 13, 0, {jmp dword far [far_null]}
+    FAULTS "JMP to code of level 3", "2 JMP", 13, CODE32_3, {jmp dword far [far_code3]}
+    FAULTS "JMP to a TSS", "2 JMP", 13, TSS0, {jmp dword far [far_tss]}
     mov rax, 0x10000000000000
-    EXPECT 13, 0, mov cr3, rax
-    EXPECT 13, 0, mov cr8, rax
+    FAULTS "CR3 beyond MAXPHYADDR", "2 MOV", 13, 0, {mov cr3, rax}
+    FAULTS "CR8 above 15", "3A 10.8.6", 13, 0, {mov cr8, rax}
     mov rax, cr4
     and al, ~0x20
-    EXPECT 13, 0, mov cr4, rax                  ; PAE stays
+    FAULTS "CR4.PAE stays in IA-32e mode", "3A 2.5", 13, 0, {mov cr4, rax}
     mov rax, cr0
     and eax, 0x7fffffff
-    EXPECT 13, 0, mov cr0, rax                  ; paging stays, in 64-bit code
+    FAULTS "paging stays in 64-bit code", "2 MOV", 13, 0, {mov cr0, rax}
     mov ecx, 0x12345678
-    EXPECT 13, 0, rdmsr
+    FAULTS "an MSR that there is not", "2 RDMSR", 13, 0, {rdmsr}
 
     ; ---- pages: not present, read-only under CR0.WP, no execution, reserved bits; A and D
+    CASE "rights of a page, CR0.WP, accessed and dirty", "3A 4.6, 4.8"
     mov rbx, LINEAR(1)
     EXPECT_PF LINEAR(1), 0, mov ecx, [rbx]
     EXPECT_PF LINEAR(1), 2, mov [rbx], ecx
@@ -53,6 +57,7 @@ main:
     or eax, 0x10000
     mov cr0, rax
     EXPECT_PF LINEAR(1), 3, mov [rbx], ecx
+    CASE "no execution", "3A 4.6.1"
     mov rcx, 1 << 63
     mov qword [PTE(2)], 0x21000 | 7
     or [PTE(2)], rcx                            ; NX
@@ -69,11 +74,12 @@ main:
     invlpg [LINEAR(2)]
     mov eax, LINEAR(2)
     call rax
+    CASE "reserved bits", "3A 4.7"
     mov rcx, 1 << 51                            ; beyond MAXPHYADDR
     mov qword [PTE(3)], 0x22000 | 7
     or [PTE(3)], rcx
     EXPECT_PF LINEAR(3), 9, mov al, [LINEAR(3)]
-    ; a store that crosses into a page that is not there leaves the first page alone
+    CASE "a store that crosses into a page that is not there leaves the first alone", "3A 6.5"
     mov dword [LINEAR(2) + 0xffc], 0x55555555
     mov qword [PTE(3)], 0
     invlpg [LINEAR(3)]
@@ -82,6 +88,7 @@ main:
     CHECK_EQ dword [LINEAR(2) + 0xffc], 0x55555555
 
     ; ---- level 3
+    CASE "INT from level 3: SS null, RSP0 aligned", "3A 6.14.2"
     USER .user1, CODE64_3
     CHECK_EQ byte [vector], 0x80
     CHECK_EQ qword [fault_cs], CODE64_3 | 3
@@ -92,6 +99,7 @@ main:
 .user1:
     int 0x80
 .done1:
+    CASE "a supervisor's page at level 3", "3A 4.6.1"
     mov ax, DATA0
     mov ss, ax
     mov qword [PTE(4)], 0x23000 | 3             ; supervisor's
@@ -102,6 +110,7 @@ main:
 .user2:
     mov al, [LINEAR(4)]
 .done2:
+    CASE "a gate of DPL 0 from level 3", "2 INT"
     USER .user3, CODE64_3
     CHECK_EQ byte [vector], 13
     CHECK_EQ qword [error], 0x41 * 8 + 2
@@ -109,7 +118,7 @@ main:
 .user3:
     int 0x41
 .done3:
-    ; compatibility mode: 32-bit registers, segments that count
+    CASE "compatibility mode has no REX", "3A 5.2.1"
     USER .user4, CODE32_3
     CHECK_EQ byte [vector], 0x80
     CHECK_EQ rbx, 0x12345679
@@ -122,7 +131,7 @@ bits 32
 bits 64
 .done4:
 
-    ; ---- SYSCALL and SYSRET
+    CASE "SYSCALL and SYSRET", "3A 5.8.8"
     mov ecx, 0xc0000081
     xor eax, eax
     mov edx, CODE64 | (CODE32_3 | 3) << 16
@@ -153,7 +162,7 @@ bits 64
 .done5:
     cld
 
-    ; ---- FS and GS
+    CASE "FS and GS base, SWAPGS", "2 SWAPGS"
     mov ecx, 0xc0000100
     mov eax, 0x500
     xor edx, edx
@@ -172,9 +181,9 @@ bits 64
     mov ecx, 0xc0000101
     mov eax, 0
     mov edx, 0x80000000
-    EXPECT 13, 0, wrmsr                         ; not canonical
+    FAULTS "GS base not canonical", "2 WRMSR", 13, 0, {wrmsr}
 
-    ; ---- a stack that is not there: double fault, on its own stack
+    CASE "a stack that is not there: double fault, on its own stack", "3A 6.14.5"
     mov [saved_rsp], rsp
     mov qword [resume], .df
     mov rsp, 0x40000000

@@ -28,6 +28,7 @@ main:
     mov cr4, eax
     mov eax, PAGE_DIR
     mov cr3, eax
+    CASE "a 4 MiB page: accessed, then dirty", "3A 4.8"
     mov eax, cr0
     or eax, 0x80010000                          ; PG, WP
     mov cr0, eax
@@ -36,7 +37,7 @@ main:
     CHECK_EQ dword [0xfffff000], 0x87 | 0x20    ; the directory through itself: accessed, not yet dirty
     mov byte [vector], 0xff
     CHECK_EQ dword [0xfffff000], 0x87 | 0x60
-    ; ---- not present, then there, read-only, supervisor's
+    CASE "not present, then there, read-only, supervisor's", "3A 4.6, 4.7"
     EXPECT_PF LINEAR(0), 0, mov ecx, [LINEAR(0)]
     EXPECT_PF LINEAR(0) + 8, 2, mov [LINEAR(0) + 8], ecx
     mov PTE(0), 0x20000 | 1
@@ -55,7 +56,7 @@ main:
     mov ds, ax
     mov ecx, [LINEAR(0)]
 .done1:
-    ; ---- the directory's bits count too
+    CASE "the directory's bits count too", "3A 4.6"
     mov PTE(0), 0x20000 | 7
     invlpg [LINEAR(0)]
     mov dword [PAGE_DIR + 4], PAGE_TABLE | 5    ; read-only as a whole
@@ -68,7 +69,7 @@ main:
     mov dword [LINEAR(0)], 0x5678
     CHECK_EQ dword [0x20000], 0x5678
     CHECK_EQ PTE(0), 0x20000 | 0x67
-    ; ---- a change is seen behind INVLPG and behind a load of CR3
+    CASE "a change is seen behind INVLPG and behind a load of CR3", "3A 4.10.4.1"
     mov dword [0x21000], 0x2222
     mov PTE(0), 0x21000 | 7
     invlpg [LINEAR(0)]
@@ -77,7 +78,7 @@ main:
     mov eax, cr3
     mov cr3, eax
     CHECK_EQ dword [LINEAR(0)], 0x5678
-    ; ---- a global page outlives CR3, but not CR4.PGE
+    CASE "a global page outlives CR3, but not CR4.PGE", "3A 4.10.2.4"
     mov PTE(1), 0x21000 | 0x103
     CHECK_EQ dword [LINEAR(1)], 0x2222
     mov PTE(1), 0
@@ -94,7 +95,7 @@ main:
     mov eax, cr4
     or al, 0x80
     mov cr4, eax
-    ; ---- an access across two pages
+    CASE "an access across two pages", "3A 6.5"
     mov PTE(2), 0x22000 | 7
     mov PTE(3), 0x30000 | 7
     mov dword [LINEAR(2) + 0xffe], 0x11223344
@@ -105,7 +106,7 @@ main:
     invlpg [LINEAR(3)]
     EXPECT_PF LINEAR(3), 2, mov dword [LINEAR(2) + 0xffd], 0x99999999
     CHECK_EQ dword [0x22ffc], 0x33440000        ; nothing of it was stored
-    ; ---- string instructions stop where the page does
+    CASE "string instructions stop where the page does", "2 REP"
     mov PTE(4), 0x23000 | 7
     mov PTE(5), 0
     mov edi, LINEAR(4) + 0xff0
@@ -122,10 +123,10 @@ main:
     CHECK_EQ ecx, 6
     CHECK_EQ edi, LINEAR(5)
     CHECK_EQ dword [0x23ffc], 0x77777777
-    ; ---- reserved bits of a 4 MiB page; with PSE off the bit is nothing
+    CASE "reserved bits of a 4 MiB page", "3A 4.3"
     mov dword [PAGE_DIR + 8], 0x200087
     EXPECT_PF 0x800000, 9, mov ecx, [0x800000]
-    ; ---- code and data of one page under two names
+    CASE "code and data of one page under two names", "3A 8.1.3"
     mov PTE(6), 0x24000 | 7
     mov byte [0x24000], 0xb8                    ; mov eax, 1; ret
     mov dword [0x24001], 1
@@ -137,7 +138,7 @@ main:
     call edx
     CHECK_EQ eax, 2
 
-    ; ---- PAE: four directories by CR3
+    CASE "PAE: four directories by CR3", "3A 4.4.1"
     mov eax, cr0
     and eax, 0x7fffffff
     mov cr0, eax
@@ -159,6 +160,7 @@ main:
     mov eax, cr3
     mov cr3, eax
     CHECK_EQ dword [0x40400000], 0x4444
+    CASE "reserved bits of a PDPTE", "3A 4.4.1"
     mov dword [PAE_PDPT + 16], 3                ; bit 1 is reserved there
     mov eax, cr3
     EXPECT 13, 0, mov cr3, eax

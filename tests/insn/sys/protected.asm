@@ -6,32 +6,33 @@ main:
     ; ---- faults at level 0
     xor edx, edx
     xor ecx, ecx
-    EXPECT 0, 0, div ecx
-    EXPECT 6, 0, ud2
+    FAULTS "division by zero", "3A 6.15", 0, 0, {div ecx}
+    FAULTS "UD2", "2 UD", 6, 0, {ud2}
     mov eax, FREE
-    EXPECT 13, FREE, mov es, ax                 ; an empty descriptor
+    FAULTS "an empty descriptor", "2 MOV", 13, FREE, {mov es, ax}
     mov eax, 0x1000
-    EXPECT 13, 0x1000, mov es, ax
+    FAULTS "a selector beyond the GDT", "2 MOV", 13, 0x1000, {mov es, ax}
     SET_DESC FREE, 0, 0xfffff, 0x12, 0xc        ; not present
     mov eax, FREE
-    EXPECT 11, FREE, mov es, ax
-    EXPECT 12, FREE, mov ss, ax
+    FAULTS "a segment not present", "2 MOV", 11, FREE, {mov es, ax}
+    FAULTS "the same into SS", "2 MOV", 12, FREE, {mov ss, ax}
     SET_DESC FREE, 0x100000, 0xfff, 0x92, 0x4   ; 4 KiB at 1 MiB
+    CASE "within a limit of 4 KiB", "3A 5.3"
     mov es, ax
     mov dword [es:0xffc], 0x12345678
     CHECK_EQ dword [0x100ffc], 0x12345678
-    EXPECT 13, 0, mov dword [es:0xffd], eax
+    FAULTS "across it", "3A 5.3", 13, 0, {mov dword [es:0xffd], eax}
     mov eax, FREE                               ; ES is flat again behind a fault
     mov es, ax
-    EXPECT 13, 0, mov dword [es:0x1000], eax
-    EXPECT 13, CODE3 & ~3, jmp CODE3:0
-    EXPECT 13, 0, jmp 0:0
-    EXPECT 13, DATA0, jmp DATA0:0
-    EXPECT 13, 0x8000, jmp 0x8000:0
+    FAULTS "beyond it", "3A 5.3", 13, 0, {mov dword [es:0x1000], eax}
+    FAULTS "JMP to code of level 3", "2 JMP", 13, CODE3 & ~3, {jmp CODE3:0}
+    FAULTS "JMP to a null selector", "2 JMP", 13, 0, {jmp 0:0}
+    FAULTS "JMP to data", "2 JMP", 13, DATA0, {jmp DATA0:0}
+    FAULTS "JMP beyond the GDT", "2 JMP", 13, 0x8000, {jmp 0x8000:0}
     mov ax, DATA0
     mov es, ax
 
-    ; the stack segment's own limit
+    CASE "a stack fault whose delivery finds no stack: #DF, through a task gate", "3A 6.15"
     SET_DESC FREE, 0, 0xfff, 0x96, 0x4          ; expand down: nothing below 0x1000
     mov ax, FREE
     mov ss, ax
@@ -68,6 +69,7 @@ after_double_fault:
     clts
 
     ; ---- level 3
+    CASE "INT to level 0 switches to SS0:ESP0", "3A 6.12.1"
     USER .user1
     CHECK_EQ byte [vector], 0x80
     CHECK_EQ dword [fault_cs], CODE3
@@ -80,6 +82,7 @@ after_double_fault:
     CHECK nz
     int 0x80
 .done1:
+    CASE "HLT at level 3; IRET has taken DS away", "2 IRET"
     USER .user2
     CHECK_EQ byte [vector], 13
     CHECK_EQ dword [error], 0
@@ -89,6 +92,7 @@ after_double_fault:
 .user2:
     hlt
 .done2:
+    CASE "INT n through a gate of DPL 0", "3A 6.12.1.1"
     USER .user3
     CHECK_EQ byte [vector], 13
     CHECK_EQ dword [error], 0x41 * 8 + 2
@@ -96,6 +100,7 @@ after_double_fault:
 .user3:
     int 0x41                                    ; the gate's DPL is 0
 .done3:
+    CASE "data of DPL 0 at level 3", "3A 5.6"
     USER .user4
     CHECK_EQ byte [vector], 13
     CHECK_EQ dword [error], DATA0
@@ -105,7 +110,7 @@ after_double_fault:
     mov ds, ax
 .done4:
 
-    ; ---- a call gate with two parameters, and the way back
+    CASE "a call gate with two parameters, and the way back", "3A 5.8.5"
     SET_GATE gdt + FREE, CODE0, gate_code, 0xec
     mov byte [gdt + FREE + 4], 2
     USER .user5
@@ -123,7 +128,7 @@ after_double_fault:
     int 0x80
 .done5:
 
-    ; ---- CALL and JMP to a TSS
+    CASE "CALL to a TSS, and IRET back", "3A 7.3"
     SET_TSS 0x40, other_tss
     mov ebx, 0x600d
     call 0x40:0
@@ -135,10 +140,10 @@ after_double_fault:
     mov al, [gdt + 0x40 + 5]
     cmp al, 0x89                                ; not busy any more
     CHECK e
-    EXPECT 13, TSS0, jmp TSS0:0                 ; busy: it is this one
-    EXPECT 13, 0x40, mov ds, [selector40]
+    FAULTS "JMP to the current, busy TSS", "3A 7.3", 13, TSS0, {jmp TSS0:0}
+    FAULTS "a TSS into DS", "2 MOV", 13, 0x40, {mov ds, [selector40]}
 
-    ; ---- virtual-8086 mode
+    CASE "into virtual-8086 mode by IRET, and out by a fault", "3A 20.2.5"
     mov word [0x500], 0x5a5a
     mov byte [0x600], 0xfb                      ; sti, which IOPL 0 does not let it
     mov byte [0x601], 0xf4
@@ -167,7 +172,7 @@ after_double_fault:
     CHECK_EQ dword [esi + 44], 0x33
     CHECK_EQ dword [esi + 48], 0x44
 
-    ; ---- LAR, LSL, VERR, VERW, ARPL
+    CASE "LAR, LSL, VERR, VERW, ARPL", "3A 5.10"
     mov ecx, DATA3
     lar eax, ecx
     CHECK z

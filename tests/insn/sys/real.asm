@@ -47,6 +47,12 @@ fault_near_ %+ i: jmp near fault
     CHECK_EQ word [fault_ip], %%at
 %endmacro
 
+; FAULTS name, section, vector, instruction: a case of its own
+%macro FAULTS 4+.nolist
+    CASE %1, %2
+    EXPECT %3, %4
+%endmacro
+
 fault:
     push bp
     mov bp, sp
@@ -70,14 +76,16 @@ tests:
     ; ---- faults at their instruction, traps behind it
     xor dx, dx
     xor cx, cx
-    EXPECT 0, div cx
-    EXPECT 6, ud2
+    FAULTS "division by zero", "3A 6.15", 0, div cx
+    FAULTS "UD2", "2 UD", 6, ud2
     mov word [bounds], 1
     mov word [bounds + 2], 5
     mov ax, 6
-    EXPECT 5, bound ax, [bounds]
+    FAULTS "BOUND beyond the upper bound", "2 BOUND", 5, bound ax, [bounds]
+    CASE "BOUND at it", "2 BOUND"
     mov ax, 5
     bound ax, [bounds]
+    CASE "INT3 is a trap", "3A 6.5"
     mov byte [vector], 0xff
     mov [saved_sp], sp
     mov word [resume], .int3
@@ -85,6 +93,7 @@ tests:
 .int3:
     CHECK_EQ byte [vector], 3
     CHECK_EQ word [fault_ip], .int3
+    CASE "INTO is one", "3A 6.5"
     mov word [resume], .into
     mov al, 0x7f
     add al, 1
@@ -93,13 +102,14 @@ tests:
     CHECK_EQ byte [vector], 4
     ; a word at offset 0xffff is beyond the limit: #GP, through SS #SS
     mov bx, 0xffff
-    EXPECT 13, mov ax, [bx]
+    FAULTS "a word at offset 0xffff", "3A 20.1.1", 13, mov ax, [bx]
     mov bp, 0xffff
-    EXPECT 12, mov ax, [bp]
+    FAULTS "the same through SS", "3A 20.1.1", 12, mov ax, [bp]
     mov ebx, 0x10000
-    EXPECT 13, mov al, [ebx]
+    FAULTS "an offset above 64 KiB", "3A 20.1.1", 13, mov al, [ebx]
 
     ; ---- INT and IRET: flags saved, IF and TF cleared
+    CASE "INT n saves the flags, and clears IF and TF", "3A 20.1.4"
     mov word [0x60 * 4], handler
     mov word [0x60 * 4 + 2], 0
     sti
@@ -120,6 +130,7 @@ tests:
     CHECK_EQ sp, 0x7000
 
     ; ---- far calls and returns
+    CASE "RETF from a near call with CS pushed", "2 RET"
     push cs
     call near .near_far
     jmp .after_far
@@ -127,15 +138,18 @@ tests:
     retf
 .after_far:
     CHECK_EQ sp, 0x7000
+    CASE "far CALL: CS is selector * 16", "3A 20.1.1"
     call 0x0010:(far_target - 0x100)
     CHECK_EQ ax, 0x1234
     CHECK_EQ sp, 0x7000
+    CASE "far CALL through memory, RETF n", "2 RET"
     push word 7                         ; a parameter that RETF n drops
     call far [far_pointer]
     CHECK_EQ sp, 0x7000
     CHECK_EQ bx, 7
 
     ; ---- POPF and PUSHF
+    CASE "POPF changes all flags, IOPL and NT too", "2 POPF"
     push word 0x7ed7                    ; all but TF
     popf
     pushf
@@ -147,6 +161,7 @@ tests:
     CHECK_EQ ax, 0x7ed7
 
     ; ---- single step: a trap behind each instruction, not behind MOV SS, not behind INT n
+    CASE "single steps", "3B 17.3.1.4"
     mov byte [steps], 0
     mov word [1 * 4], step
     pushf
@@ -171,6 +186,7 @@ tests:
     CHECK_EQ byte [steps], 12
 
     ; ---- unreal mode: limits outlive protected mode
+    CASE "unreal mode: a limit outlives protected mode", "3A 9.9.2"
     lgdt [gdtr]
     mov eax, cr0
     or al, 1
@@ -188,18 +204,30 @@ tests:
     mov edi, 0x123456
     mov dword [es:edi], 0xcafebabe
     CHECK_EQ dword [es:edi], 0xcafebabe
-    EXPECT 13, mov al, [edi]            ; DS still has 64 KiB
+    FAULTS "DS still has 64 KiB", "3A 9.9.2", 13, mov al, [edi]
 
-    ; ---- SMSW, LMSW cannot leave protected mode; SGDT gives back what LGDT took
+    ; ---- tables, and what there is not in real mode
+    CASE "SGDT gives back what LGDT took", "2 SGDT"
     sgdt [bounds]
     CHECK_EQ word [bounds], 15
     CHECK_EQ word [bounds + 2], gdt
+    CASE "SMSW", "2 SMSW"
     smsw ax
     test al, 1
     CHECK z
-    EXPECT 6, lldt ax
-    EXPECT 6, arpl ax, bx
-    EXPECT 6, verr ax
+    FAULTS "LLDT is not known", "2 LLDT", 6, lldt ax
+    FAULTS "nor LTR", "2 LTR", 6, ltr ax
+    FAULTS "nor SLDT", "2 SLDT", 6, sldt ax
+    FAULTS "nor STR", "2 STR", 6, str ax
+    FAULTS "nor ARPL", "2 ARPL", 6, arpl ax, bx
+    FAULTS "nor VERR", "2 VERR", 6, verr ax
+    FAULTS "nor LAR", "2 LAR", 6, lar ax, bx
+    FAULTS "nor LSL", "2 LSL", 6, lsl ax, bx
+    FAULTS "SYSENTER in real mode", "2 SYSENTER", 13, sysenter
+    FAULTS "SYSEXIT in real mode", "2 SYSEXIT", 13, sysexit
+    lidt [short_idt]
+    FAULTS "a vector beyond the IDT's limit", "3A 20.1.4", 13, int 0x60
+    lidt [whole_idt]
     PASS
 
 handler:
@@ -229,6 +257,10 @@ far_pointer: dw far_with_parameter, 0
 gdt:    dq 0, 0x008f92000000ffff
 gdtr:   dw 15
         dd gdt
+short_idt: dw 0x60 * 4 + 2
+        dd 0
+whole_idt: dw 0x3ff
+        dd 0
 saved_sp: dw 0
 resume: dw 0
 fault_ip: dw 0
