@@ -734,21 +734,6 @@ static void test_bit_counts_without_the_feature(void)
     fake_feature = true;
 }
 
-/* Element 1 of the four in memory is its bytes 8 to 15, though the vector has eight elements. */
-static void test_masked_broadcast_reads_its_tuple(void)
-{
-    static const uint8_t vbroadcasti64x4[] = { 0x62, 0xf2, 0xfd, 0x4d, 0x5b, 0x13 };     /* zmm2{k5}, [rbx] */
-    X86Insn in;
-
-    random_cpu(64);
-    cpu->regs[X86_RBX] = (uintptr_t)native_memory();
-    cpu->fpu.k[5] = 1 << 1;
-    fake_fault_from = (uintptr_t)native_memory() + 12;
-    g_assert_cmpint(x86_decode(&in, vbroadcasti64x4, sizeof(vbroadcasti64x4), 64), ==, 6);
-    g_assert_cmpint(run_guest(&in), ==, EXC_PF);
-    fake_fault_from = 0;
-}
-
 /* More forms than fit: the stubs start anew, and go on being right. */
 static void test_stub_memory_is_bounded(void)
 {
@@ -800,7 +785,6 @@ int main(int argc, char **argv)
     g_test_add_func("/insn/hostrun/x87-pointers", test_x87_pointers);
     g_test_add_func("/insn/hostrun/mmx-aliases-x87", test_mmx_aliases_x87);
     g_test_add_func("/insn/hostrun/tzcnt-without-bmi1", test_bit_counts_without_the_feature);
-    g_test_add_func("/insn/hostrun/masked-broadcast-reads-its-tuple", test_masked_broadcast_reads_its_tuple);
     g_test_add_func("/insn/hostrun/stub-memory-is-bounded", test_stub_memory_is_bounded);
     int rc = g_test_run();
     fake_cpu_free();

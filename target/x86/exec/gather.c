@@ -12,54 +12,60 @@
 #include "gen/x86-exec.h"
 #include "vector.h"
 
-static uint64_t load_element(X86Cpu *c, const X86Insn *in, uint64_t linear, unsigned size)
-{
-    uint64_t v = 0;
+/* How an operand is cut: elements in memory, their size, and which of them are needed. */
+typedef struct Cut { unsigned n, size; uint64_t active; } Cut;
 
-    fpu_load(c, in, linear, &v, size, 1);       /* no #AC (volume 2, VMASKMOV) */
-    return v;
+/* No #AC: see vector_alignment(), and volume 2, VMASKMOV. */
+static void load_element(X86Cpu *c, const X86Insn *in, uint64_t linear, void *to, unsigned size)
+{
+    fpu_load(c, in, linear, to, size, 1);
 }
 
-static void store_element(X86Cpu *c, const X86Insn *in, uint64_t linear, uint64_t v, unsigned size)
+static void store_element(X86Cpu *c, const X86Insn *in, uint64_t linear, const void *from, unsigned size)
 {
-    fpu_store(c, in, linear, &v, size, 1);
+    fpu_store(c, in, linear, from, size, 1);
 }
 
-/* Element `i` of the operand whose offset is `off`: offsets wrap at the address size. */
-static uint64_t element_linear(X86Cpu *c, const X86Insn *in, uint64_t off, unsigned i, unsigned size, bool write)
+/* Of the operand whose offset is `off`: it is the whole operand's offset that wraps, not an element's. */
+static uint64_t element_linear(X86Cpu *c, const X86Insn *in, uint64_t off, const Cut *x, unsigned i, bool write)
 {
-    return x86_segmented(c, in->segment, (off + i * size) & ~0ull >> (64 - in->addrsize), size, write);
+    return x86_segmented(c, in->segment, off + i * x->size, x->size, write);
 }
 
-/* The active elements at `off` to `buf`, elsewhere 0. */
-static void load_active(X86Cpu *c, const X86Insn *in, uint64_t off, unsigned size, unsigned n, uint64_t mask,
-                        uint8_t *buf)
+/* Segment limits and canonical addresses come before page faults, whichever element has them. */
+static void check_active(X86Cpu *c, const X86Insn *in, uint64_t off, const Cut *x, bool write)
 {
-    memset(buf, 0, size * n);
-    for (unsigned i = 0; i < n; i++) {
-        if (mask >> i & 1) {
-            uint64_t v = load_element(c, in, element_linear(c, in, off, i, size, false), size);
-            memcpy(buf + i * size, &v, size);
+    for (unsigned i = 0; i < x->n; i++) {
+        if (x->active >> i & 1) {
+            fpu_check_address(c, in, element_linear(c, in, off, x, i, write), x->size, 1);
         }
     }
 }
 
-/* All or nothing: what would fault does so before the first byte is stored. */
-static void store_active(X86Cpu *c, const X86Insn *in, uint64_t off, unsigned size, unsigned n, uint64_t mask,
-                         const uint8_t *buf)
+/* The active elements to `buf`, elsewhere 0. */
+static void load_active(X86Cpu *c, const X86Insn *in, uint64_t off, const Cut *x, uint8_t *buf)
 {
-    for (unsigned i = 0; i < n; i++) {
-        if (mask >> i & 1) {
-            uint64_t linear = element_linear(c, in, off, i, size, true);
-            fpu_check_address(c, in, linear, size, 1);
-            x86_probe_write(c, linear, size);
+    memset(buf, 0, x->size * x->n);
+    for (unsigned i = 0; i < x->n; i++) {
+        if (x->active >> i & 1) {
+            load_element(c, in, element_linear(c, in, off, x, i, false), buf + i * x->size, x->size);
         }
     }
-    for (unsigned i = 0; i < n; i++) {
-        if (mask >> i & 1) {
-            uint64_t v = 0;
-            memcpy(&v, buf + i * size, size);
-            store_element(c, in, element_linear(c, in, off, i, size, true), v, size);
+}
+
+/* All or nothing: what would fault does so before the first byte is stored.  A vector is in one page or two, which
+ * silicon tries at the first and the last byte of it. */
+static void store_active(X86Cpu *c, const X86Insn *in, uint64_t off, const Cut *x, const uint8_t *buf)
+{
+    if (!x->active) {
+        return;
+    }
+    unsigned first = (unsigned)__builtin_ctzll(x->active), last = 63 - (unsigned)__builtin_clzll(x->active);
+    x86_probe_write(c, element_linear(c, in, off, x, first, true), in->row->lig ? x->size : 1);
+    x86_probe_write(c, element_linear(c, in, off, x, last, true) + x->size - 1, 1);
+    for (unsigned i = first; i <= last; i++) {
+        if (x->active >> i & 1) {
+            store_element(c, in, element_linear(c, in, off, x, i, true), buf + i * x->size, x->size);
         }
     }
 }
@@ -78,15 +84,18 @@ static uint64_t sign_bits(const X86Vector *v, unsigned size, unsigned n)
 
 static void masked_move(X86Cpu *c, const X86Insn *in, unsigned size)
 {
-    unsigned bytes = 16u << in->vl, n = bytes / size;
+    unsigned n = (16u << in->vl) / size;
+    bool store = in->row->operand[0].kind == OPK_M;
     X86Vector v = { 0 };
 
     vex_check_state(c, in);
-    uint64_t mask = sign_bits(&c->fpu.v[in->vvvv], size, n), off = x86_offset(c, in);
-    if (in->row->operand[0].kind == OPK_M) {
-        store_active(c, in, off, size, n, mask, (const uint8_t *)&c->fpu.v[in->reg]);
+    Cut x = { n, size, sign_bits(&c->fpu.v[in->vvvv], size, n) };
+    uint64_t off = x86_offset(c, in);
+    check_active(c, in, off, &x, store);
+    if (store) {
+        store_active(c, in, off, &x, (const uint8_t *)&c->fpu.v[in->reg]);
     } else {
-        load_active(c, in, off, size, n, mask, (uint8_t *)&v);
+        load_active(c, in, off, &x, (uint8_t *)&v);
         c->fpu.v[in->reg] = v;
     }
 }
@@ -122,9 +131,9 @@ static uint64_t indexed_linear(X86Cpu *c, const X86Insn *in, const Indexed *x, u
 
 static void gather_element(X86Cpu *c, const X86Insn *in, const Indexed *x, unsigned i)
 {
-    uint64_t v = load_element(c, in, indexed_linear(c, in, x, i, false), x->size);
+    uint8_t *to = (uint8_t *)c->fpu.v[in->reg].q + i * x->size;
 
-    memcpy((uint8_t *)c->fpu.v[in->reg].q + i * x->size, &v, x->size);
+    load_element(c, in, indexed_linear(c, in, x, i, false), to, x->size);
 }
 
 static void gather_vex(X86Cpu *c, const X86Insn *in, const Indexed *x)
@@ -183,9 +192,8 @@ static void scatter(X86Cpu *c, const X86Insn *in)
 
     for (unsigned i = 0; i < x.n; i++) {
         if (*mask >> i & 1) {
-            uint64_t v = 0;
-            memcpy(&v, (const uint8_t *)c->fpu.v[in->reg].q + i * x.size, x.size);
-            store_element(c, in, indexed_linear(c, in, &x, i, true), v, x.size);
+            const uint8_t *from = (const uint8_t *)c->fpu.v[in->reg].q + i * x.size;
+            store_element(c, in, indexed_linear(c, in, &x, i, true), from, x.size);
             *mask &= ~(1ull << i);
         }
     }
@@ -203,65 +211,84 @@ void exec_vscatterqpd(X86Cpu *c, const X86Insn *in) { scatter(c, in); }
 
 /* ---- memory operands under an opmask ---- */
 
-/* How the operand is cut: elements in memory, their size, and which of them are needed. */
-typedef struct Cut { unsigned n, size; uint64_t active; } Cut;
+/* Is memory as wide for all vector lengths?  Of rows that heed the mask that is what is broadcast. */
+static bool has_fixed_source(const X86Row *r)
+{
+    for (unsigned i = 1; i < G_N_ELEMENTS(r->operand); i++) {
+        unsigned kind = r->operand[i].kind, size = r->operand[i].size;
+        if ((kind == OPK_W || kind == OPK_M) && size != OPS_x && size != OPS_h && size != OPS_f && size != OPS_e) {
+            return true;
+        }
+    }
+    return false;
+}
 
-static Cut cut(const X86Insn *in, unsigned mem_size, uint64_t mask)
+static Cut cut(const X86Insn *in, unsigned mem_size, uint64_t mask, bool store)
 {
     const X86Row *r = in->row;
-    unsigned first = r->operand[0].kind, size = r->operand[0].size, elements;
-    bool whole = false;
+    unsigned bytes = r->operand[0].kind == OPK_k ? 16u << in->vl : x86_operand_bytes(in, r->operand[0].size);
 
-    if (r->evex & EVEX_EXPAND) {        /* as many as are active, one behind the other */
-        elements = (16u << in->vl) / r->mask;
-        unsigned active = (unsigned)__builtin_popcountll(mask & (elements == 64 ? ~0ull : (1ull << elements) - 1));
-        return (Cut){ active, r->mask, ~0ull };
+    if ((r->evex & EVEX_WHOLE) && !store) {
+        return (Cut){ 1, mem_size, 1 };     /* classes E4NF, E5NF: read whatever the mask is */
     }
     if (r->lig) {
         return (Cut){ 1, mem_size, mask & 1 };
     }
-    elements = (first == OPK_k ? 16u << in->vl : x86_operand_bytes(in, size)) / r->mask;
-    uint64_t all = elements == 64 ? ~0ull : (1ull << elements) - 1;
-    for (unsigned i = 1; i < G_N_ELEMENTS(r->operand); i++) {
-        unsigned kind = r->operand[i].kind, bytes = r->operand[i].size;
-        if ((kind == OPK_W || kind == OPK_M) && bytes != OPS_x && bytes != OPS_h && bytes != OPS_f && bytes != OPS_e) {
-            whole = true;               /* a count, an inserted lane, or what is broadcast */
+    unsigned elements = bytes / r->mask;
+    mask &= elements == 64 ? ~0ull : (1ull << elements) - 1;
+    if (in->evex_b) {
+        return (Cut){ 1, mem_size, mask != 0 };
+    }
+    if (r->evex & EVEX_EXPAND) {        /* as many as are active, one behind the other */
+        unsigned active = (unsigned)__builtin_popcountll(mask);
+        return (Cut){ active, r->mask, active ? ~0ull >> (64 - active) : 0 };
+    }
+    if (has_fixed_source(r)) {          /* each element of it is needed for several */
+        unsigned n = mem_size / r->mask;
+        uint64_t active = 0;
+        for (; mask; mask >>= n) {
+            active |= mask & ((1ull << n) - 1);
         }
+        return (Cut){ n, r->mask, active };
     }
-    if (r->evex & EVEX_WHOLE) {
-        return (Cut){ 1, mem_size, 1 };     /* classes E4NF, E5NF, E6NF: read whatever the mask is */
-    }
-    if (in->evex_b || whole) {
-        return (Cut){ 1, mem_size, (mask & all) != 0 };
-    }
-    return (Cut){ elements, mem_size / elements, mask & all };
+    return (Cut){ elements, mem_size / elements, mask };
 }
 
-void *masked_operand(X86Cpu *c, const X86Insn *in, const HostForm *form, uint64_t mask, uint64_t *linear)
+/* With no element active there is no access, and no fault of any kind; but for E6NF's stores. */
+static void check_operand(X86Cpu *c, const X86Insn *in, unsigned mem_size, const Cut *x, uint64_t off, bool store)
 {
-    HostFrame *f = hostrun_frame(c->hostrun);
-    Cut x = cut(in, form->mem_size, mask);
-
-    *linear = x86_offset(c, in);
-    if ((in->row->words & IN_ALIGNED) && (x86_operand(c, in, 1, false) & (form->mem_size - 1u))) {
-        x86_raise_error(c, EXC_GP, 0);
+    if (store && (in->row->evex & EVEX_WHOLE)) {
+        uint64_t linear = x86_operand(c, in, mem_size, true);
+        fpu_check_address(c, in, linear, mem_size, vector_alignment(in, mem_size));
+        x86_probe_write(c, linear, mem_size);
+    } else if (x->active) {
+        unsigned first = (unsigned)__builtin_ctzll(x->active);
+        vector_check_aligned(c, in, mem_size);
+        check_active(c, in, off, x, store);
+        x86_check_alignment(c, element_linear(c, in, off, x, first, store) - first * x->size,
+                            vector_alignment(in, mem_size));
     }
-    memset(f->mem, 0, sizeof(f->mem));
+}
+
+void *masked_operand(X86Cpu *c, const X86Insn *in, const HostForm *form, uint64_t mask)
+{
+    uint8_t *buf = hostrun_frame(c->hostrun)->mem;
+
+    memset(buf, 0, form->mem_size);
     if (!(form->use & USE_STORE)) {
-        if (x.n == 1 && x.size > 8) {
-            if (x.active) {
-                fpu_load(c, in, x86_operand(c, in, x.size, false), f->mem, x.size, x.size);
-            }
-        } else {
-            load_active(c, in, *linear, x.size, x.n, x.active, f->mem);
-        }
+        Cut x = cut(in, form->mem_size, mask, false);
+        uint64_t off = x86_offset(c, in);
+        check_operand(c, in, form->mem_size, &x, off, false);
+        load_active(c, in, off, &x, buf);
     }
-    return f->mem;
+    return buf;
 }
 
-void masked_operand_store(X86Cpu *c, const X86Insn *in, const HostForm *form, uint64_t mask, uint64_t offset)
+void masked_operand_store(X86Cpu *c, const X86Insn *in, const HostForm *form, uint64_t mask)
 {
-    Cut x = cut(in, form->mem_size, mask);
+    Cut x = cut(in, form->mem_size, mask, true);
+    uint64_t off = x86_offset(c, in);
 
-    store_active(c, in, offset, x.size, x.n, x.active, hostrun_frame(c->hostrun)->mem);
+    check_operand(c, in, form->mem_size, &x, off, true);
+    store_active(c, in, off, &x, hostrun_frame(c->hostrun)->mem);
 }

@@ -24,32 +24,44 @@ void vex_check_state(X86Cpu *c, const X86Insn *in)
     }
 }
 
-enum { ALIGN_MOST = 16 };               /* what #AC asks of wider operands, too */
+unsigned vector_alignment(const X86Insn *in, unsigned size)
+{
+    return size > 8 || (in->row->words & IN_LOOSE) || (in->row->evex & EVEX_EXPAND) ? 1 : size;
+}
 
-/* Where the memory operand is for the stub: in place, or in the frame, where a load has been done. */
-static void *memory_operand(X86Cpu *c, const X86Insn *in, const HostForm *form, uint64_t *linear)
+/* Where a memory operand is for the stub: in place, or in the frame, where it has been loaded. */
+static void *source(X86Cpu *c, const X86Insn *in, const HostForm *form)
 {
     HostFrame *f = hostrun_frame(c->hostrun);
-    bool store = form->use & USE_STORE;
 
-    *linear = x86_operand(c, in, form->mem_size, store);
-    if ((in->row->words & IN_ALIGNED) && (*linear & (form->mem_size - 1u))) {
-        x86_raise_error(c, EXC_GP, 0);
+    vector_check_aligned(c, in, form->mem_size);
+    uint64_t linear = x86_operand(c, in, form->mem_size, false);
+    const void *host = x86_readable(c, linear, form->mem_size);
+    if (host) {
+        return (void *)host;
     }
-    if (!store) {
-        const void *host = x86_readable(c, *linear, form->mem_size);
-        if (host) {
-            return (void *)host;
-        }
-        fpu_load(c, in, *linear, f->mem, form->mem_size, MIN(form->mem_size, ALIGN_MOST));
-        return f->mem;
+    fpu_load(c, in, linear, f->mem, form->mem_size, vector_alignment(in, form->mem_size));
+    return f->mem;
+}
+
+/* The same of a destination: what is in the frame is stored when the stub has run.  VCVTPS2PH's #XM, and MXCSR's
+ * flags, come before anything is asked of the operand. */
+static void *destination(X86Cpu *c, const X86Insn *in, const HostForm *form)
+{
+    void *host = NULL;
+
+    if (!(form->use & USE_MXCSR)) {
+        vector_check_aligned(c, in, form->mem_size);
+        host = x86_in_place(c, x86_operand(c, in, form->mem_size, true), form->mem_size);
     }
-    void *host = x86_in_place(c, *linear, form->mem_size);
-    if (!host) {                        /* faults before MXCSR's flags change */
-        fpu_check_address(c, in, *linear, form->mem_size, MIN(form->mem_size, ALIGN_MOST));
-        x86_probe_write(c, *linear, form->mem_size);
-    }
-    return host ? host : f->mem;
+    return host ? host : hostrun_frame(c->hostrun)->mem;
+}
+
+static void store(X86Cpu *c, const X86Insn *in, const HostForm *form, const void *mem)
+{
+    uint64_t linear = x86_operand(c, in, form->mem_size, true);
+
+    fpu_store(c, in, linear, mem, form->mem_size, vector_alignment(in, form->mem_size));
 }
 
 static uint64_t opmask(const X86Cpu *c, const X86Insn *in)
@@ -103,21 +115,19 @@ void exec_host_vex(X86Cpu *c, const X86Insn *in)
     const HostForm *form = hostrun_form(c->hostrun, in);
     HostFrame *f = hostrun_frame(c->hostrun);
     void *mem = NULL;
-    uint64_t linear = 0;
 
     vex_check_state(c, in);
-    if (form->mem_size && in->mask) {
-        mem = masked_operand(c, in, form, opmask(c, in), &linear);
-    } else if (form->mem_size) {
-        mem = memory_operand(c, in, form, &linear);
+    if (form->mem_size) {
+        mem = in->mask ? masked_operand(c, in, form, opmask(c, in))
+            : form->use & USE_STORE ? destination(c, in, form) : source(c, in, form);
     }
     fill_frame(c, in, f, form);
     vector_run(c, in, form, mem);
     if ((form->use & USE_STORE) && mem == f->mem) {
         if (in->mask) {
-            masked_operand_store(c, in, form, opmask(c, in), linear);
+            masked_operand_store(c, in, form, opmask(c, in));
         } else {
-            fpu_store(c, in, linear, mem, form->mem_size, 1);
+            store(c, in, form, mem);
         }
     }
     put_results(c, in, f, form);

@@ -34,6 +34,7 @@ typedef enum When {
     LONG_AND_UNDEFINED,
     LONG_NEAR_BRANCH_66,                /* in 64-bit code: too long with a displacement of 32 bits */
     UNDEFINED_AT_PAGE_END,
+    WIDE_NOT_CHECKED,                   /* #AC natively, of a vector of 16 bytes or more, or of a loose row */
 } When;
 
 typedef struct Rule {
@@ -43,6 +44,8 @@ typedef struct Rule {
     Undefined what;
     const char *why;
 } Rule;
+
+#define MASKED_STORE_OF_AMD "AMD takes element by element; Intel looks at all limits, and at a page's last byte"
 
 static const Rule rules[] = {
     { -1, AFTER_PF_ABOVE, ANY_HOST, { .error = PF_P },
@@ -115,6 +118,14 @@ static const Rule rules[] = {
     { -1, LONG_NEAR_BRANCH_66, AMD_HOST, { .all = true }, "and so it is two bytes shorter on AMD" },
     { -1, UNDEFINED_AT_PAGE_END, ANY_HOST, { .which_fault = true },
       "what is no instruction, or EVEX to a processor without AVX-512, has no length: how much is fetched before #UD" },
+    { -1, WIDE_NOT_CHECKED, AMD_HOST, { .all = true },
+      "AMD's #AC is of vectors of 16 bytes and more, too; Intel's (volume 2, 2.4) of operands up to 8 bytes" },
+    { OP_VMASKMOVPS, BOTH_FAULT, AMD_HOST, { .which_fault = true, .cr2 = ~0ull }, MASKED_STORE_OF_AMD },
+    { OP_VMASKMOVPD, BOTH_FAULT, AMD_HOST, { .which_fault = true, .cr2 = ~0ull }, MASKED_STORE_OF_AMD },
+    { OP_VPMASKMOVD, BOTH_FAULT, AMD_HOST, { .which_fault = true, .cr2 = ~0ull }, MASKED_STORE_OF_AMD },
+    { OP_VPMASKMOVQ, BOTH_FAULT, AMD_HOST, { .which_fault = true, .cr2 = ~0ull }, MASKED_STORE_OF_AMD },
+    { OP_VCVTPS2PH, BOTH_FAULT, AMD_HOST, { .which_fault = true }, "AMD looks at the operand before it computes" },
+    { OP_VCVTPS2PH, ALWAYS, AMD_HOST, { .mxcsr = 0x3f }, "and sets no flags when that faults" },
 };
 
 static Host host(void)
@@ -232,6 +243,9 @@ static bool applies(const Rule *r, const OracleCase *c, const X86Insn *in, const
     case UNDEFINED_AT_PAGE_END:
         return (!in->row || in->enc == X86_EVEX) && (native->vector == EXC_PF || ours->vector == EXC_PF)
             && c->code_at + X86_INSN_MAX > ORACLE_PAGE;
+    case WIDE_NOT_CHECKED:
+        return in_memory(in) && native->vector == EXC_AC && in->enc
+            && (x86_memory_bytes(in) > 8 || (in->row->words & IN_LOOSE));
     default: return true;
     }
 }
