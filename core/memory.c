@@ -108,6 +108,14 @@ void region_set_readonly(Region *r, bool readonly)
     }
 }
 
+void region_set_coalesced(Region *r, bool coalesced)
+{
+    if (r->coalesced != coalesced) {
+        r->coalesced = coalesced;
+        tree_changed(r);
+    }
+}
+
 void region_map(Region *parent, hwaddr at, Region *child, int priority)
 {
     Region **p = &parent->children;
@@ -239,7 +247,7 @@ static void flatten(GArray *sections, Region *r, int64_t at, int64_t lo, int64_t
     }
     if (r->kind != REGION_CONTAINER) {
         MemSection s = { .at = from, .len = to - from, .region = r, .off = from - at,
-                         .readonly = readonly || r->kind == REGION_ROM };
+                         .readonly = readonly || r->kind == REGION_ROM, .coalesced = r->coalesced };
         s.host = r->ram ? r->ram + s.off : NULL;
         add_uncovered(sections, s);
     }
@@ -270,7 +278,7 @@ static bool view_equal(const MemView *a, const MemView *b)
     for (size_t i = 0; i < a->count; i++) {
         const MemSection *x = &a->sections[i], *y = &b->sections[i];
         if (x->at != y->at || x->len != y->len || x->region != y->region || x->off != y->off
-            || x->host != y->host || x->readonly != y->readonly) {
+            || x->host != y->host || x->readonly != y->readonly || x->coalesced != y->coalesced) {
             return false;
         }
     }
@@ -366,6 +374,15 @@ void as_unlisten(AddressSpace *as, MemListener *l)
         if (*p == l) {
             *p = l->next;
             return;
+        }
+    }
+}
+
+void as_flush_writes(AddressSpace *as)
+{
+    for (MemListener *l = as->listeners; l; l = l->next) {
+        if (l->flush) {
+            l->flush(l);
         }
     }
 }

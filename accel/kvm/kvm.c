@@ -38,6 +38,7 @@ static void kvm_destroy(Accel *a)
 {
     Kvm *k = (Kvm *)a;
 
+    kvm_queue_free(k->queue);
     kvm_slots_fini(k);
     if (a->machine->irqchip == &k->chip) {
         a->machine->irqchip = NULL;
@@ -78,6 +79,7 @@ static bool make_vm(Kvm *k, GError **errp)
     /* Ring 3's, too: the interpreter does it, instead of the guest getting #UD. */
     struct kvm_enable_cap emulation = { .cap = KVM_CAP_EXIT_ON_EMULATION_FAILURE, .args = { 1 } };
     kvm_ioctl(k->vm, KVM_ENABLE_CAP, &emulation);
+    k->queue = kvm_queue_new(k);
     return kvm_irqchip_init(k, errp) && kvm_cpuid_init(k, errp) && kvm_slots_init(k, errp);
 }
 
@@ -153,6 +155,7 @@ static bool make_vcpu(KvmVcpu *v, GError **errp)
     if (v->run == MAP_FAILED) {
         return kvm_failed(errp, errno, "cannot map processor %u", v->cpu->vcpu.index);
     }
+    kvm_queue_map(k->queue, v->fd);
     set_tsc_rate(v);
     return kvm_cpuid_put(v, errp) && kvm_fpu_init(v, errp) && kvm_msrs_init(v, errp);
 }
@@ -266,6 +269,7 @@ static void kvm_info(Accel *a, Vcpu *vcpu, GString *out)
     g_string_append_printf(out, "exits                   %" PRIu64 ": ports %" PRIu64 ", memory %" PRIu64
                            ", MSRs %" PRIu64 ", halts %" PRIu64 "\n",
                            v->stats.exits, v->stats.io, v->stats.mmio, v->stats.msr, v->stats.halts);
+    g_string_append_printf(out, "writes without an exit  %" PRIu64 "\n", kvm_queue_writes(v->kvm->queue));
     g_string_append_printf(out, "interrupts injected     %" PRIu64 "\n", v->stats.interrupts);
     g_string_append_printf(out, "left to the interpreter %" PRIu64 "\n", v->stats.interpreted);
     g_string_append_printf(out, "memory slots            %u\n", v->kvm->slots->len);

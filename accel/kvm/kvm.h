@@ -24,6 +24,8 @@ typedef enum KvmIrqchip { KVM_IRQCHIP_NONE /* all models are ours */, KVM_IRQCHI
 #define TSS_AT 0xfeffd000u
 #define IDENTITY_MAP_AT 0xfeffc000ull
 
+typedef struct KvmQueue KvmQueue;
+
 typedef struct Kvm {
     Accel accel;                                /* first */
     int fd, vm;                                 /* /dev/kvm; the virtual machine */
@@ -32,6 +34,7 @@ typedef struct Kvm {
     struct kvm_cpuid2 *cpuid;                   /* what the kernel can give a guest */
     MemListener mem_listener;
     GArray *slots;                              /* of KvmSlot, sorted by address (slots.c) */
+    KvmQueue *queue;                            /* of writes that do not leave the guest; NULL: none (coalesced.c) */
     bool a20_off;                               /* as the slots are laid out */
     Irqchip chip;                               /* what the machine's models see (irqchip.c) */
     struct kvm_irq_routing_entry routes[KVM_IOAPIC_NUM_PINS];
@@ -97,6 +100,13 @@ typedef struct KvmSlot {
 bool kvm_slots_init(Kvm *k, GError **errp);
 void kvm_slots_fini(Kvm *k);
 void kvm_slots_set_a20(Kvm *k, bool on);
+
+/* ---- coalesced.c; NULL does nothing ---- */
+KvmQueue *kvm_queue_new(Kvm *k);                /* with the machine lock, as kvm_queue_free() */
+void kvm_queue_free(KvmQueue *q);
+void kvm_queue_map(KvmQueue *q, int vcpu);      /* a processor's file is there */
+void kvm_queue_flush(KvmQueue *q);
+uint64_t kvm_queue_writes(const KvmQueue *q);
 
 /* ---- irqchip.c ---- */
 bool kvm_irqchip_init(Kvm *k, GError **errp);

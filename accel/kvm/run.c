@@ -158,8 +158,10 @@ bool kvm_complete(KvmVcpu *v)
     while (v->incomplete) {
         v->incomplete = false;
         __atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-        if (kvm_ioctl(v->fd, KVM_RUN, NULL) < 0) {
-            return errno == EINTR || errno == EAGAIN;
+        int r = kvm_ioctl(v->fd, KVM_RUN, NULL), why = errno;
+        kvm_queue_flush(v->kvm->queue);
+        if (r < 0) {
+            return why == EINTR || why == EAGAIN;
         }
         serve_access(v);
     }
@@ -430,18 +432,19 @@ static RunExit run_once(KvmVcpu *v, bool stepping, GError **errp)
         return RUN_FAILED;
     }
     v->incomplete = false;
-    int r = kvm_ioctl(v->fd, KVM_RUN, NULL);
+    int r = kvm_ioctl(v->fd, KVM_RUN, NULL), error = errno;
     v->stats.exits++;
+    kvm_queue_flush(v->kvm->queue);
     take_apic_registers(v);
     v->window_open = v->run->ready_for_interrupt_injection;
     if (r >= 0) {
         return serve_exit(v, stepping, errp);
     }
-    if (errno == EINTR || errno == EAGAIN) {
+    if (error == EINTR || error == EAGAIN) {
         swallow_kicks(v);
         return RUN_BUDGET;
     }
-    kvm_failed(errp, errno, "KVM_RUN");
+    kvm_failed(errp, error, "KVM_RUN");
     return RUN_FAILED;
 }
 

@@ -295,6 +295,7 @@ static void vga_refresh(void *dev)
     VgaLook look;
     Painter p = { .v = v, .f = &f };
 
+    as_flush_writes(v->pci.dev.machine->mem);
     vga_get_frame(v, &f);
     get_look(v, &f, &look);
     if (!v->look_valid || memcmp(&look, &v->look, sizeof(look))) {

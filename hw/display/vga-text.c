@@ -82,6 +82,7 @@ char *vga_text(void *dev)
     Vga *v = dev;
     VgaFrame f;
 
+    as_flush_writes(v->pci.dev.machine->mem);
     vga_get_frame(v, &f);
     if (f.kind != FRAME_TEXT) {
         return NULL;

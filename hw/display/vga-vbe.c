@@ -36,6 +36,7 @@ void vga_update_bank(Vga *v)
     hwaddr off = ((hwaddr)v->vbe[VBE_BANK] << 16) & vga_vram_mask(v);
     AddressSpace *as = v->pci.dev.machine->mem;
 
+    region_set_coalesced(&v->ports[VGA_PORTS].region, !vga_vbe_on(v));  /* else they could take the bank away */
     if (linear == v->bank.enabled && (!linear || off == v->bank.target_off)) {
         return;
     }

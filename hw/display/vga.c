@@ -15,8 +15,9 @@
 enum { LEGACY_AT = 0xa0000, VBE_PORTS = 0x1ce, PRIO_LEGACY = 1 };
 
 static const struct { const char *name; uint16_t base, count; } port_ranges[VGA_PORT_RANGES] = {
-    { "vga-crtc-mono", 0x3b4, 2 }, { "vga-status-mono", 0x3ba, 1 }, { "vga", 0x3c0, 16 },
-    { "vga-crtc", 0x3d4, 2 },      { "vga-status", 0x3da, 1 },
+    [VGA_CRTC_MONO] = { "vga-crtc-mono", 0x3b4, 2 }, [VGA_STATUS_MONO] = { "vga-status-mono", 0x3ba, 1 },
+    [VGA_PORTS] = { "vga", 0x3c0, 16 }, [VGA_CRTC] = { "vga-crtc", 0x3d4, 2 },
+    [VGA_STATUS] = { "vga-status", 0x3da, 1 },
 };
 
 static void map_ports(Vga *v, VgaPorts *p, const char *name, const RegionOps *ops, uint16_t base, unsigned count)
@@ -57,6 +58,9 @@ static bool vga_realize(Device *d, GError **errp)
     for (unsigned i = 0; i < VGA_PORT_RANGES; i++) {
         map_ports(v, &v->ports[i], port_ranges[i].name, &vga_port_ops, port_ranges[i].base, port_ranges[i].count);
     }
+    region_set_coalesced(&v->legacy, true);
+    region_set_coalesced(&v->ports[VGA_CRTC].region, true);
+    region_set_coalesced(&v->ports[VGA_CRTC_MONO].region, true);
     map_ports(v, &v->vbe_ports, "vga-dispi", &vga_vbe_ops, VBE_PORTS, 4);
     edid_make(v->edid, v->xres, v->yres);
     v->display = display_new(&vga_display_source, v);

@@ -74,7 +74,7 @@ typedef struct VgaPorts {
     uint16_t base;
 } VgaPorts;
 
-enum { VGA_PORT_RANGES = 5 };
+enum { VGA_CRTC_MONO, VGA_STATUS_MONO, VGA_PORTS, VGA_CRTC, VGA_STATUS, VGA_PORT_RANGES };
 
 typedef struct Vga {
     PciDevice pci;

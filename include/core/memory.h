@@ -51,7 +51,7 @@ struct Region {                 /* embedded by value; fields belong to core/memo
     Region *aliases, *next_alias;       /* aliases that show this region */
     hwaddr target_off;
     int priority;
-    bool enabled, readonly, owns_ram;
+    bool enabled, readonly, owns_ram, coalesced;
     AddressSpace *as;           /* roots only */
 };
 
@@ -62,6 +62,10 @@ bool region_init_rom(Region *r, const char *name, const void *image, hwaddr len,
                      GError **errp);                                    /* 0xff behind the image */
 void region_init_alias(Region *r, const char *name, Region *target, hwaddr off, hwaddr size);
 void region_set_readonly(Region *r, bool readonly);     /* RAM or alias: writes are dropped */
+/* Device registers: writes may be queued.  They come in order, before any other access of that processor to any
+ * device, but maybe much later; a device that looks at what they wrote by itself (a timer, a screen) calls
+ * as_flush_writes() first.  None may change the memory map such that RAM goes away. */
+void region_set_coalesced(Region *r, bool coalesced);
 void region_map(Region *parent, hwaddr at, Region *child, int priority);
 void region_unmap(Region *child);                       /* not mapped is fine */
 void region_enable(Region *r, bool on);
@@ -81,6 +85,7 @@ typedef struct MemSection {             /* one stretch of the flat view */
     hwaddr off;                         /* of `at` in the region */
     uint8_t *host;                      /* RAM, ROM: of `at`; NULL for IO */
     bool readonly;
+    bool coalesced;                     /* IO: region_set_coalesced() */
 } MemSection;
 
 /* The section that holds addr; false: nothing is there. */
@@ -122,10 +127,12 @@ static inline uint8_t *section_page_flags(const MemSection *s, hwaddr addr)
 typedef struct MemListener {            /* accelerators follow the map this way */
     void (*changed)(struct MemListener *l);                     /* a new view was published */
     void (*code_changed)(struct MemListener *l, hwaddr at, hwaddr len);     /* any thread */
+    void (*flush)(struct MemListener *l);       /* make the writes that are queued; NULL: it queues none */
     struct MemListener *next;
 } MemListener;
 void as_listen(AddressSpace *as, MemListener *l);
 void as_unlisten(AddressSpace *as, MemListener *l);
+void as_flush_writes(AddressSpace *as);                 /* memory's: ports as well */
 void as_code_changed(AddressSpace *as, hwaddr at, hwaddr len);  /* tell all listeners */
 
 /* Who wants to know what goes through an address space beside RAM accesses of processors: the
