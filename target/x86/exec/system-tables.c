@@ -5,6 +5,7 @@
 #include "rights.h"
 
 #include "gen/x86-exec.h"
+#include "util/bits.h"
 
 /* ---- GDTR and IDTR ---- */
 
@@ -14,9 +15,11 @@ static void store_table(X86Cpu *c, const X86Insn *in, uint64_t base, uint16_t li
 
     require_no_umip(c);
     uint64_t linear = x86_operand(c, in, size + 2, true);
-    x86_probe_write(c, linear, size + 2);
-    x86_st(c, linear, limit, 2);
-    x86_st(c, linear_after(c, linear, 2), base, size);
+    uint8_t image[2 + 8];
+    st16le(image, limit);
+    st64le(image + 2, base);
+    x86_check_alignment(c, linear, 4);          /* volume 3A table 6-7; its base is nowhere aligned */
+    x86_st_bytes(c, linear, image, size + 2);
 }
 
 /* A 16-bit operand size loads 24 bits of base. */
