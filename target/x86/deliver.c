@@ -207,7 +207,7 @@ static void deliver_long(X86Cpu *c, const Event *e)
     frame_push(&f, old_sp, 8);
     frame_push(&f, e->flags, 8);
     frame_push(&f, c->seg[X86_CS].selector, 8);
-    frame_push(&f, c->regs[X86_RIP], 8);
+    frame_push(&f, x86_code_bits(c) == 64 ? c->regs[X86_RIP] : (uint32_t)c->regs[X86_RIP], 8);   /* or EIP wraps */
     if (e->has_error) {
         frame_push(&f, e->error, 8);
     }

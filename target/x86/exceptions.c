@@ -25,10 +25,9 @@ static G_NORETURN void unwind(X86Cpu *c)
 /* A fault belongs to the instruction: RIP goes back to its start. */
 static void rewind_rip(X86Cpu *c)
 {
-    static const uint64_t masks[] = { 0xffff, 0xffffffff, ~0ull, ~0ull };
-
     if (c->cur && !c->exc.switched) {
-        c->regs[X86_RIP] = (c->regs[X86_RIP] - c->cur->len) & masks[c->mode & MODE_CODE];
+        uint64_t rip = c->regs[X86_RIP] - c->cur->len;
+        c->regs[X86_RIP] = x86_code_bits(c) == 64 ? rip : (uint32_t)rip;    /* EIP in 16-bit code, too */
     }
 }
 
