@@ -91,6 +91,17 @@ int dbt_run_slow(DbtVcpu *v, const X86Insn *in, uint32_t behind)
     return after_handler(v, c, mode, invalidated, in, true);
 }
 
+int dbt_not_live(DbtVcpu *v, const X86Insn *in, uint32_t at)
+{
+    X86Cpu *c = v->engine.cpu;
+
+    c->regs[X86_RIP] = rip_of(c, at);
+    if (v->engine.key_bits & KEY_COUNTED) {
+        count_back(v, c, number_of(c, in));
+    }
+    return EXIT_HANDLERS;
+}
+
 /* An exception has come out of what translated code called. */
 static bool unwound(EngineVcpu *ev, X86Cpu *c)
 {
@@ -177,6 +188,13 @@ static void follow_stale(DbtVcpu *v, X86Cpu *c)
     }
 }
 
+static void run_handlers(DbtVcpu *v, X86Cpu *c)
+{
+    uint32_t key = v->engine.key_bits | KEY_PLAIN | (v->engine.left < BLOCK_INSNS ? KEY_SINGLE : 0);
+
+    engine_run_block(&v->engine, c, engine_find(&v->engine, c, engine_linear_rip(c), c->mode | key));
+}
+
 static void run_code(DbtVcpu *v, X86Cpu *c, const Block *b)
 {
     c->dbt.page = c->regs[X86_RIP] - offset_in_page(b->gpa);
@@ -203,6 +221,9 @@ static void run_code(DbtVcpu *v, X86Cpu *c, const Block *b)
     case EXIT_BUDGET:
         b = (const Block *)(uintptr_t)c->dbt.what;
         c->regs[X86_RIP] = rip_of(c, offset_in_page(b->gpa));
+        break;
+    case EXIT_HANDLERS:
+        run_handlers(v, c);
         break;
     default:
         break;
@@ -387,7 +408,7 @@ static void info(Accel *accel, Vcpu *vcpu, GString *out)
     static const char *const exits[EXIT_COUNT] = {
         [EXIT_LOOKUP] = "exits to look up", [EXIT_LINK] = "exits to link",
         [EXIT_FAR] = "exits to another page", [EXIT_STALE] = "exits, stale block",
-        [EXIT_BUDGET] = "exits, budget",
+        [EXIT_BUDGET] = "exits, budget", [EXIT_HANDLERS] = "exits, not live",
     };
 
     engine_info(accel, vcpu, out);

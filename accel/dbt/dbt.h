@@ -20,6 +20,7 @@ typedef enum DbtExit {
     EXIT_FAR,                   /* the same for a jump to another page, whose DbtFar is at dbt.what */
     EXIT_STALE,                 /* the block dbt.what is invalid */
     EXIT_BUDGET,                /* nothing left of the counted instructions */
+    EXIT_HANDLERS,              /* the instruction at RIP, and some behind it, by their handlers */
     EXIT_COUNT
 } DbtExit;
 
@@ -68,6 +69,7 @@ typedef struct DbtVcpu {
         int (*enter)(X86Cpu *c, const void *code);
         const uint8_t *handlers, *handlers_last, *slow, *slow_last, *link, *far, *stale, *budget;
         const uint8_t *jump_other, *jump_old;           /* what trans_exit_indirect() does not find */
+        const uint8_t *load_sse, *load_avx, *load_avx512, *load_zmm, *load_x87, *spill, *not_live;
     } thunk;
     struct {
         uint64_t translated, insns, bytes, full, links, forwards;
@@ -93,6 +95,8 @@ int dbt_run_handlers(DbtVcpu *v, const X86Insn *in, uint32_t behind);
 /* One instruction that has a translation by its handler: an access that is not a TLB hit, a division that
  * may fault. */
 int dbt_run_slow(DbtVcpu *v, const X86Insn *in, uint32_t behind);
+/* The instruction at this offset needs vectors or the x87 as they cannot be had in the host's registers. */
+int dbt_not_live(DbtVcpu *v, const X86Insn *in, uint32_t at);
 
 /* ---- x86_64/: what knows the host ---- */
 bool dbt_host_supported(GError **errp);

@@ -174,6 +174,7 @@ static void emit_exit(Trans *t, int64_t offset, unsigned executed)
     Emit *e = &t->e;
 
     trans_flags_saved(t);
+    trans_live_point(t);
     count_back(t, executed);
     if (offset <= t->at) {                          /* backwards: see whether somebody wants something */
         emit_alu_imm(e, 0, ALU_CMP, GS_OF(vcpu.requests), 0);
@@ -201,7 +202,7 @@ void trans_exit_jump(Trans *t, uint8_t *jump, int64_t offset)
         t->e.full = true;
         return;
     }
-    t->side[t->n_side++] = (SideExit){ jump, offset, t->flags, (uint8_t)t->i };
+    t->side[t->n_side++] = (SideExit){ jump, offset, t->flags, (uint8_t)t->i, t->x87_last };
 }
 
 void trans_exit_if(Trans *t, unsigned cc, int64_t offset)
@@ -216,6 +217,7 @@ void trans_exit_indirect(Trans *t)
     Emit *e = &t->e;
 
     G_STATIC_ASSERT(sizeof(DbtJump) == 32);
+    trans_live_point(t);
     emit_alu_imm(e, 0, ALU_CMP, GS_OF(vcpu.requests), 0);
     emit_jcc_to(e, CC_NE, v->thunk.jump_other);
     emit_ror(e, H_T0, H_T1, 64 - 5);
@@ -255,11 +257,13 @@ static void emit_handlers(Trans *t, uint8_t **call)
 
     if (!*call) {
         trans_flags_saved(t);
+        trans_live_point(t);
         emit_imm(&t->e, H_T0, (uintptr_t)t->in);
         emit_imm(&t->e, H_T1, (uint32_t)t->next);
         emit_call_to(&t->e, v->thunk.handlers);
         *call = t->e.p - 4;
         t->flags = FLAGS_AX;
+        t->known = t->x87_last = t->x87_segment = 0;
     }
     if (leaves_block(t->in)) {
         if (!t->e.full) {
@@ -289,6 +293,8 @@ static void emit_slow_ways(Trans *t)
         for (; k < t->n_slow && t->slow[k].insn == i; k++) {
             emit_land(&t->e, t->slow[k].jump);
         }
+        t->x87_last = t->slow[k - 1].x87_last;
+        trans_live_point(t);
         for (unsigned last = i + t->slow[k - 1].count; i < last; i++) {
             emit_imm(&t->e, H_T0, (uintptr_t)&t->b->insns[i]);
             emit_imm(&t->e, H_T1, (uint32_t)offset_of(t->b, i + 1));
@@ -298,6 +304,7 @@ static void emit_slow_ways(Trans *t)
         if (!t->resume[i]) {
             continue;                                   /* the call does not come back */
         }
+        trans_live_again(t, i, t->resume_known[i], offset_of(t->b, i + 1));
         if (t->resume_flags[i] == FLAGS_HOST) {
             load_flags(&t->e);
         } else if (t->resume_flags[i] & FLAGS_HOST) {
@@ -315,6 +322,7 @@ static void emit_side_exits(Trans *t)
         const SideExit *s = &t->side[k];
         emit_land(&t->e, s->jump);
         t->flags = s->flags;
+        t->x87_last = s->x87_last;
         t->at = offset_of(t->b, s->insn);
         emit_exit(t, s->offset, s->insn + 1);
     }
@@ -328,11 +336,44 @@ static bool worth_it(const Trans *t)
         && t->b->tail_page == NO_PAGE && t->b->count;
 }
 
-static bool has_translator(const Trans *t)
+/* What drives those that the host runs is their row: they need no entry in the table. */
+static TransFn *translator(const Trans *t)
 {
     const X86Row *r = t->in->row;
 
-    return r && trans_table[r->op] && x86_has(t->c, r->cpu);
+    if (!r || !x86_is_offered(t->c, t->in)) {
+        return NULL;
+    }
+    return trans_table[r->op] ? trans_table[r->op] : !(r->words & IN_HOST) ? NULL
+         : r->words & IN_X87 ? trans_host_x87 : trans_host;
+}
+
+/* Where a translator begins, for when it gives up. */
+typedef struct Mark {
+    uint8_t *p;
+    uint8_t flags, known, last_live, x87_last, x87_segment;
+    unsigned n_slow, n_side, n_load, n_links;
+} Mark;
+
+static Mark mark(const Trans *t)
+{
+    return (Mark){ t->e.p, t->flags, t->known, t->last_live, t->x87_last, t->x87_segment, t->n_slow, t->n_side,
+                   t->n_load, t->v->links->len };
+}
+
+static void back_to(Trans *t, const Mark *m)
+{
+    t->e.p = m->p;
+    t->together = 1;
+    t->flags = m->flags;
+    t->known = m->known;
+    t->last_live = m->last_live;
+    t->x87_last = m->x87_last;
+    t->x87_segment = m->x87_segment;
+    t->n_slow = m->n_slow;
+    t->n_side = m->n_side;
+    t->n_load = m->n_load;
+    g_array_set_size(t->v->links, m->n_links);
 }
 
 /* The block is remembered for those who have to know how much of it has been executed. */
@@ -364,25 +405,21 @@ static void emit_body(Trans *t, uint64_t *handled)
     for (t->i = 0; t->i < b->count && !t->e.full; t->i++) {
         t->in = &b->insns[t->i];
         t->next = t->at + t->in->len;
-        uint8_t *start = t->e.p, flags = t->flags;
-        unsigned n_slow = t->n_slow, n_side = t->n_side, n_links = t->v->links->len;
+        Mark start = mark(t);
+        TransFn *translate = translator(t);
         t->ended = false;
         t->together = 1;
-        if (has_translator(t) && trans_table[t->in->row->op](t)) {
+        if (translate && translate(t)) {
             call = NULL;
         } else {
-            t->e.p = start;
-            t->together = 1;
-            t->flags = flags;
-            t->n_slow = n_slow;
-            t->n_side = n_side;
-            g_array_set_size(t->v->links, n_links);
+            back_to(t, &start);
             emit_handlers(t, &call);
             *handled |= 1ull << t->i;
         }
         for (unsigned last = t->i + t->together - 1; ; t->i++) {
             t->resume[t->i] = t->ended ? NULL : t->e.p;
             t->resume_flags[t->i] = t->flags;
+            t->resume_known[t->i] = t->known;
             t->at += b->insns[t->i].len;
             if (t->i == last) {
                 break;
@@ -415,6 +452,7 @@ DbtResult dbt_translate(DbtVcpu *v, Block *b)
     emit_body(&t, &handled);
     emit_side_exits(&t);
     emit_slow_ways(&t);
+    trans_live_emit_loads(&t);
     if (no_budget) {
         emit_no_budget(&t, no_budget);
     }

@@ -92,6 +92,38 @@ void emit_op(Emit *e, unsigned flags, unsigned opcode, unsigned reg, Operand rm)
     emit_modrm(e, reg, rm);
 }
 
+static void emit_evex_prefix(Emit *e, const VexPrefix *p, unsigned reg, const Operand *rm, unsigned x, unsigned b)
+{
+    if (rm->kind == OPERAND_REG) {
+        x = rm->reg >> 4;
+    }
+    emit8(e, 0x62);
+    emit8(e, (~reg >> 3 & 1) << 7 | (~x & 1) << 6 | (~b & 1) << 5 | (~reg >> 4 & 1) << 4 | p->map);
+    emit8(e, p->w << 7 | (~p->vvvv & 15) << 3 | 1 << 2 | p->pp);
+    emit8(e, p->zeroing << 7 | p->vl << 5 | p->b << 4 | (~p->vvvv >> 4 & 1) << 3 | p->mask);
+}
+
+void emit_vex(Emit *e, const VexPrefix *p, unsigned opcode, unsigned reg, Operand rm)
+{
+    unsigned x = rm.index != H_NONE ? rm.index >> 3 & 1 : 0, b = rm.reg != H_NONE ? rm.reg >> 3 & 1 : 0;
+
+    if (rm.kind == OPERAND_GS) {
+        emit8(e, 0x65);
+    }
+    if (p->evex) {
+        emit_evex_prefix(e, p, reg, &rm, x, b);
+    } else if (p->map == 1 && !p->w && !x && !b) {
+        emit8(e, 0xc5);
+        emit8(e, (~reg >> 3 & 1) << 7 | (~p->vvvv & 15) << 3 | p->vl << 2 | p->pp);
+    } else {
+        emit8(e, 0xc4);
+        emit8(e, (~reg >> 3 & 1) << 7 | (~x & 1) << 6 | (~b & 1) << 5 | p->map);
+        emit8(e, p->w << 7 | (~p->vvvv & 15) << 3 | p->vl << 2 | p->pp);
+    }
+    emit8(e, opcode);
+    emit_modrm(e, reg, rm);
+}
+
 uint8_t *emit_rip_op(Emit *e, unsigned flags, unsigned opcode, unsigned reg)
 {
     emit_op(e, flags, opcode, reg, (Operand){ OPERAND_RIP, H_NONE, H_NONE, 0, 0 });

@@ -62,6 +62,14 @@ void emit_align(Emit *e, unsigned to);
 /* opcode reg, rm - or rm, reg, as the opcode has it; `reg` also for an opcode extension. */
 void emit_op(Emit *e, unsigned flags, unsigned opcode, unsigned reg, Operand rm);
 
+/* The same behind a VEX or EVEX prefix (2.3, 2.7).  Fields are as they mean, not inverted; with EVEX
+ * vectors have numbers up to 31, and the operand no displacement, as one of a byte would be scaled. */
+typedef struct VexPrefix {
+    uint8_t map, pp, vvvv, vl, mask;
+    bool w, evex, zeroing, b;
+} VexPrefix;
+void emit_vex(Emit *e, const VexPrefix *p, unsigned opcode, unsigned reg, Operand rm);
+
 /* The same with a place in the code as operand, which emit_aim() names; nothing may follow ModRM. */
 uint8_t *emit_rip_op(Emit *e, unsigned flags, unsigned opcode, unsigned reg);
 

@@ -98,7 +98,7 @@ void trans_slow_if(Trans *t, unsigned cc)
         t->e.full = true;
         return;
     }
-    t->slow[t->n_slow++] = (SlowJump){ emit_jcc(&t->e, cc), (uint8_t)t->i, t->together };
+    t->slow[t->n_slow++] = (SlowJump){ emit_jcc(&t->e, cc), (uint8_t)t->i, t->together, t->x87_last };
 }
 
 Operand trans_probe(Trans *t, unsigned bytes, bool write, bool one_register)

@@ -43,7 +43,7 @@ static void pop(Emit *e, unsigned reg)
     emit8(e, 0x58 | (reg & 7));
 }
 
-static void emit_spill(Emit *e)
+static void emit_spill(const DbtVcpu *v, Emit *e)
 {
     for (unsigned r = 0; r < 16; r++) {
         if (trans_pinned[r] != H_NONE) {
@@ -51,6 +51,7 @@ static void emit_spill(Emit *e)
         }
     }
     emit_op(e, E_66, 0x89, H_FLAGS, GS_OF(cc));
+    live_emit_spill(v, e);
 }
 
 static void emit_reload(Emit *e)
@@ -91,12 +92,12 @@ static const uint8_t *make_done(Emit *e)
 }
 
 /* Jumped to with something for dbt.what in T0. */
-static const uint8_t *make_leave(Emit *e, DbtExit why, const uint8_t *done)
+static const uint8_t *make_leave(Emit *e, const DbtVcpu *v, DbtExit why, const uint8_t *done)
 {
     const uint8_t *at = e->p;
 
     emit_store(e, GS_OF(dbt.what), H_T0);
-    emit_spill(e);
+    emit_spill(v, e);
     emit_imm(e, H_RAX, why);
     emit_jmp_to(e, done);
     return at;
@@ -108,7 +109,7 @@ static const uint8_t *make_call(Emit *e, DbtVcpu *v, uintptr_t fn, bool returns,
 {
     const uint8_t *at = e->p;
 
-    emit_spill(e);
+    emit_spill(v, e);
     emit_imm(e, H_RDI, (uintptr_t)v);
     emit_mov(e, H_RSI, H_T0);
     emit_mov32(e, H_RDX, H_T1);
@@ -148,7 +149,7 @@ static void make_jump_misses(DbtVcpu *v, Emit *e, const uint8_t *done)
     emit_load(e, H_T1, host_mem(H_T0, offsetof(DbtJump, rip)));
     v->thunk.jump_other = e->p;
     emit_store(e, trans_gs_reg(X86_RIP), H_T1);
-    emit_spill(e);
+    emit_spill(v, e);
     emit_imm(e, H_RAX, EXIT_LOOKUP);
     emit_jmp_to(e, done);
 }
@@ -158,15 +159,18 @@ void dbt_make_thunks(DbtVcpu *v)
     Emit e = { .p = v->cache.rw, .end = v->cache.rw + v->cache.size };
     const uint8_t *enter = make_enter(&e), *done = make_done(&e);
 
+    live_make_spill(v, &e);
+    v->thunk.not_live = make_call(&e, v, (uintptr_t)dbt_not_live, true, done);
+    live_make_loads(v, &e);
     v->thunk.enter = (int (*)(X86Cpu *, const void *))(uintptr_t)(enter + v->cache.exec);
-    v->thunk.link = make_leave(&e, EXIT_LINK, done);
-    v->thunk.stale = make_leave(&e, EXIT_STALE, done);
-    v->thunk.budget = make_leave(&e, EXIT_BUDGET, done);
+    v->thunk.link = make_leave(&e, v, EXIT_LINK, done);
+    v->thunk.stale = make_leave(&e, v, EXIT_STALE, done);
+    v->thunk.budget = make_leave(&e, v, EXIT_BUDGET, done);
     v->thunk.handlers = make_call(&e, v, (uintptr_t)dbt_run_handlers, true, done);
     v->thunk.handlers_last = make_call(&e, v, (uintptr_t)dbt_run_handlers, false, done);
     v->thunk.slow = make_call(&e, v, (uintptr_t)dbt_run_slow, true, done);
     v->thunk.slow_last = make_call(&e, v, (uintptr_t)dbt_run_slow, false, done);
-    v->thunk.far = make_leave(&e, EXIT_FAR, done);
+    v->thunk.far = make_leave(&e, v, EXIT_FAR, done);
     make_jump_misses(v, &e, done);
     g_assert(!e.full);
     v->cache.start = v->cache.used = (size_t)(e.p - v->cache.rw);

@@ -36,14 +36,24 @@ enum { MAX_SLOW = 3 * BLOCK_INSNS, MAX_SIDE = BLOCK_INSNS + 2 };
 
 typedef struct SlowJump {       /* to what runs `count` instructions from `insn` on by their handlers */
     uint8_t *jump;
-    uint8_t insn, count;
+    uint8_t insn, count, x87_last;
 } SlowJump;
 
 typedef struct SideExit {       /* a jump out of the middle: where it leaves, and with what */
     uint8_t *jump;
     int64_t offset;             /* of the target, from the start of the page */
-    uint8_t flags, insn;
+    uint8_t flags, insn, x87_last;
 } SideExit;
+
+/* Parts of X86Fpu that are in the host's registers.  AVX512 says that AVX is, too, and AVX that SSE is. */
+enum { LIVE_SSE = 1, LIVE_AVX = 2, LIVE_AVX512 = 4, LIVE_X87 = 8 /* and MMX */ };
+enum { MAX_LOAD = BLOCK_INSNS };
+
+typedef struct LoadSite {       /* a jump to what loads a part that is not live, and back */
+    uint8_t *jump, *back;
+    int32_t at;
+    uint8_t insn, part, x87_last;
+} LoadSite;
 
 typedef struct Trans {
     Emit e;
@@ -63,6 +73,13 @@ typedef struct Trans {
     SlowJump slow[MAX_SLOW];
     SideExit side[MAX_SIDE];
     unsigned n_slow, n_side;
+    uint8_t known;              /* LIVE_*: what is live whatever happened before the block */
+    uint8_t last_live;          /* the last instruction that needs something live */
+    uint8_t x87_last;           /* number + 1 of the last x87 instruction, where FIP has not followed yet; 0 */
+    uint8_t x87_segment;        /* number + 1 of the one that FDS has been set to in this block; 0 */
+    uint8_t resume_known[BLOCK_INSNS];      /* as resume_flags */
+    LoadSite load[MAX_LOAD];
+    unsigned n_load;
 } Trans;
 
 typedef bool TransFn(Trans *t);
@@ -135,6 +152,19 @@ void trans_exit_jump(Trans *t, uint8_t *jump, int64_t offset);  /* from a jump t
 void trans_exit_indirect(Trans *t);         /* to the RIP in T1; flags are saved */
 void trans_rip(Trans *t, unsigned to, int64_t offset);  /* to = RIP of an offset in the page */
 
+/* ---- vectors and x87 (live.c) ---- */
+/* The registers that `need` (LIVE_*) stands for are in the host's; to be said before the first access.  false:
+ * this mode does not have them. */
+bool trans_live(Trans *t, unsigned need);
+void trans_live_again(Trans *t, unsigned i, unsigned known, int32_t behind);
+void trans_live_emit_loads(Trans *t);
+/* The guest's state is about to be seen: FIP and its kin follow the last x87 instruction.  Takes T0. */
+void trans_live_point(Trans *t);
+void live_make_spill(DbtVcpu *v, Emit *e);
+void live_make_loads(DbtVcpu *v, Emit *e);              /* when there is v->thunk.not_live */
+void live_emit_spill(const DbtVcpu *v, Emit *e);        /* in other thunks: all to X86Cpu; takes RAX and RCX */
+void emit_vzeroupper(Emit *e);
+
 static inline unsigned trans_operand_bits(const X86Insn *in, unsigned k)
 {
     switch (in->row->operand[k].kind) {
@@ -163,6 +193,7 @@ TransFn trans_alu, trans_mov, trans_extend, trans_lea, trans_unary, trans_shift,
     trans_multiply, trans_divide, trans_widen, trans_setcc, trans_cmov, trans_bit, trans_scan,
     trans_double_shift, trans_xchg, trans_xadd, trans_cmpxchg, trans_bswap, trans_nothing, trans_fence,
     trans_carry, trans_push, trans_pop, trans_leave, trans_call, trans_ret, trans_jmp, trans_jcc,
-    trans_loop, trans_jcxz;
+    trans_loop, trans_jcxz, trans_host, trans_host_x87, trans_vzeroupper, trans_mxcsr, trans_emms,
+    trans_fnstsw, trans_x87_word, trans_wait, trans_sahf, trans_lahf;
 
 #endif

@@ -103,6 +103,7 @@ typedef void X86ExecFn(X86Cpu *c, const X86Insn *in);
  * so on: c->cur tells the last that it executed.  Behind the last there must be one whose exec is
  * x86_exec_stop, which does nothing but return; len 0. */
 X86ExecFn *x86_bind(const X86Cpu *c, const X86Insn *in);
+bool x86_is_offered(const X86Cpu *c, const X86Insn *in);        /* false: #UD, for want of a CPUID feature */
 void x86_exec_stop(X86Cpu *c, const X86Insn *in);
 
 /* ---- breakpoints (target/x86/debug.c) ----

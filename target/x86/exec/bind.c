@@ -101,7 +101,7 @@ static X86ExecFn *by_form(const X86Cpu *c, const X86Insn *in)
 }
 
 /* CPUID features, and for VEX and EVEX protected mode (volume 2, 2.4). */
-static bool is_offered(const X86Cpu *c, const X86Insn *in)
+bool x86_is_offered(const X86Cpu *c, const X86Insn *in)
 {
     const X86Row *r = in->row;
 
@@ -123,7 +123,7 @@ X86ExecFn *x86_bind(const X86Cpu *c, const X86Insn *in)
         unsigned row = x86_row_number(in->row);
         c->rows_bound[row / 64] |= 1ull << (row % 64);
     }
-    if (!is_offered(c, in)) {
+    if (!x86_is_offered(c, in)) {
         return undefined;
     }
     if ((words & IN_PROT) && (!(c->mode & MODE_PE) || (c->mode & MODE_VM))) {
