@@ -344,6 +344,26 @@ static void test_ferr(void)
     EXEC(b, 0x0f, 0xef, 0xc0);                                              /* PXOR: MMX waits as well */
     g_assert_true(ferr_level);
     c->vcpu.halted = false;
+    c->regs[X86_RBX] = AT_DATA;
+    g_assert_cmpint(EXEC(b, 0xd9, 0x33), ==, NOTHING);                      /* FNSTENV masks them all */
+    g_assert_false(ferr_level);
+    g_assert_cmphex(c->fpu.fsw & 0x80ff, ==, 4);
+    /* What FLDENV loads is told of by the next that waits (volume 2, FLDENV), and FNSAVE's FNINIT ends it */
+    poke(b, AT_DATA, 0x37b, 2);
+    g_assert_cmpint(EXEC(b, 0xd9, 0x23), ==, NOTHING);
+    g_assert_cmphex(c->fpu.fsw & 0x80ff, ==, 0x8084);
+    g_assert_false(ferr_level);
+    EXEC(b, 0x9b);
+    g_assert_true(ferr_level);
+    c->vcpu.halted = false;
+    g_assert_cmpint(EXEC(b, 0xdd, 0x33), ==, NOTHING);                      /* FNSAVE */
+    g_assert_false(ferr_level);
+    /* FRSTOR the same */
+    g_assert_cmpint(EXEC(b, 0xdd, 0x23), ==, NOTHING);
+    g_assert_false(ferr_level);
+    EXEC(b, 0xd9, 0xe8);
+    g_assert_true(ferr_level);
+    c->vcpu.halted = false;
     g_assert_true(x86_write_cr0(c, c->cr0 | CR0_NE));
     assert_raised(b, EXEC(b, 0x9b), EXC_MF, 0);
     c->vcpu.ferr = NULL;

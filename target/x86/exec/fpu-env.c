@@ -128,6 +128,7 @@ void exec_fnstenv(X86Cpu *c, const X86Insn *in)
     put_env(c, in, env);
     fpu_store(c, in, x86_operand(c, in, env_size(in), true), env, env_size(in), in->opsize == 16 ? 2 : 4);
     fpu_set_control(&c->fpu, c->fpu.fcw | FSW_EXCEPTIONS);      /* and masks all */
+    x86_numeric_clear(c);
 }
 
 void exec_fldenv(X86Cpu *c, const X86Insn *in)
@@ -153,6 +154,7 @@ void exec_fnsave(X86Cpu *c, const X86Insn *in)
     }
     fpu_store(c, in, x86_operand(c, in, size, true), state, size, in->opsize == 16 ? 2 : 4);
     fpu_init(&c->fpu);
+    x86_numeric_clear(c);
 }
 
 void exec_frstor(X86Cpu *c, const X86Insn *in)
