@@ -1,9 +1,10 @@
 /*
  * Runs the programs of tests/insn/sys under an accelerator: 16 MiB of RAM, one processor, and three
  * ports.  0xf4: 0 for success, or the line of the check that failed; 0xf8: where the name of the case lies
- * that begins now; 0xfc: an interrupt of this vector is wanted, or with bit 8 an NMI.
+ * that begins now; 0xfc: an interrupt of this vector is wanted, or with bit 8 an NMI.  ffffffff to 0xf4: the
+ * processor will shut down, and is to be reset and to start again, as boards do it.
  *
- * Usage: sys_run ACCEL PROGRAM.bin
+ * Usage: sys_run ACCEL PROGRAM.bin [MODEL]
  */
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "target/x86/segments.h"
 
 enum { RAM_SIZE = 16 << 20, LOAD_AT = 0x7c00, REPORT_PORT = 0xf4, MAX_INSNS = 5000000, NAME_MAX_LEN = 100 };
+#define SHUTDOWN_WANTED 0xffffffffu
 enum { REPORT_RESULT = 0, REPORT_CASE = 4, REPORT_INTERRUPT = 8, REPORT_SIZE = 12 };
 
 typedef struct Run {
@@ -21,7 +23,7 @@ typedef struct Run {
     X86Cpu *c;
     Region ram, report;
     uint32_t result;
-    bool reported;
+    bool reported, shutdown_wanted;
     char name[NAME_MAX_LEN];    /* of the case at work */
     unsigned cases;
     uint8_t vector;             /* of the interrupt that is wanted */
@@ -38,6 +40,10 @@ static void report_write(void *dev, hwaddr off, uint64_t val, unsigned size)
 
     switch (off) {
     case REPORT_RESULT:
+        if ((uint32_t)val == SHUTDOWN_WANTED) {
+            r->shutdown_wanted = true;
+            break;
+        }
         r->result = r->reported ? r->result : (uint32_t)val;
         r->reported = true;
         break;
@@ -65,7 +71,14 @@ static bool pending(void *opaque)
     return true;
 }
 
-static bool make_machine(Run *r, const char *program, GError **errp)
+static void to_start(X86Cpu *c)
+{
+    x86_seg_set_real(c, X86_CS, 0);
+    c->regs[X86_RIP] = LOAD_AT;
+    c->regs[X86_RSP] = 0x7000;
+}
+
+static bool make_machine(Run *r, const char *program, const char *model, GError **errp)
 {
     static const RegionOps ops = { .read = report_read, .write = report_write };
     static const IntCtl intctl = { .acknowledge = acknowledge, .pending = pending };
@@ -88,7 +101,7 @@ static bool make_machine(Run *r, const char *program, GError **errp)
     region_map(&r->m->io_root, REPORT_PORT, &r->report, 0);
     memory_commit(r->m->io);
     machine_unlock(r->m);
-    r->c = ok ? x86_cpu_new(r->m, 0, "max", errp) : NULL;
+    r->c = ok ? x86_cpu_new(r->m, 0, model, errp) : NULL;
     if (!r->c) {
         return false;
     }
@@ -96,9 +109,7 @@ static bool make_machine(Run *r, const char *program, GError **errp)
     vcpu_set_intctl(&r->c->vcpu, &intctl, r);
     coverage_watch(r->c);
     as_write(r->m->mem, LOAD_AT, code, len);
-    x86_seg_set_real(r->c, X86_CS, 0);
-    r->c->regs[X86_RIP] = LOAD_AT;
-    r->c->regs[X86_RSP] = 0x7000;
+    to_start(r->c);
     return true;
 }
 
@@ -122,6 +133,12 @@ static bool run(Run *r, const char *accel, GError **errp)
     while (!r->reported && why == RUN_BUDGET && done < MAX_INSNS) {
         why = a->ops->run(a, &r->c->vcpu, 10000, errp);
         done += 10000;
+        if (why == RUN_SHUTDOWN && r->shutdown_wanted) {
+            r->shutdown_wanted = false;
+            x86_reset(r->c);
+            to_start(r->c);
+            why = RUN_BUDGET;
+        }
     }
     a->ops->vcpu_destroy(a, &r->c->vcpu);
     a->ops->destroy(a);
@@ -158,11 +175,11 @@ int main(int argc, char **argv)
     Run r = { 0 };
     GError *err = NULL;
 
-    if (argc != 3) {
-        fprintf(stderr, "usage: sys_run ACCEL PROGRAM.bin\n");
+    if (argc < 3 || argc > 4) {
+        fprintf(stderr, "usage: sys_run ACCEL PROGRAM.bin [MODEL]\n");
         return 2;
     }
-    if (!make_machine(&r, argv[2], &err) || !run(&r, argv[1], &err)) {
+    if (!make_machine(&r, argv[2], argv[3] ? argv[3] : "max", &err) || !run(&r, argv[1], &err)) {
         fprintf(stderr, "%s\n", err->message);
         return 2;
     }
