@@ -27,6 +27,8 @@ typedef struct Run {
     char name[NAME_MAX_LEN];    /* of the case at work */
     unsigned cases;
     uint8_t vector;             /* of the interrupt that is wanted */
+    uint8_t tpr;                /* what there is of a local APIC */
+    uint64_t base;
 } Run;
 
 static uint64_t report_read(void *dev, hwaddr off, unsigned size)
@@ -71,6 +73,11 @@ static bool pending(void *opaque)
     return true;
 }
 
+static uint8_t get_tpr(void *opaque) { return ((Run *)opaque)->tpr; }
+static void set_tpr(void *opaque, uint8_t tpr) { ((Run *)opaque)->tpr = tpr; }
+static uint64_t get_base(void *opaque) { return ((Run *)opaque)->base; }
+static void set_base(void *opaque, uint64_t base) { ((Run *)opaque)->base = base; }
+
 static void to_start(X86Cpu *c)
 {
     x86_seg_set_real(c, X86_CS, 0);
@@ -81,7 +88,8 @@ static void to_start(X86Cpu *c)
 static bool make_machine(Run *r, const char *program, const char *model, GError **errp)
 {
     static const RegionOps ops = { .read = report_read, .write = report_write };
-    static const IntCtl intctl = { .acknowledge = acknowledge, .pending = pending };
+    static const IntCtl intctl = { .acknowledge = acknowledge, .pending = pending, .get_tpr = get_tpr,
+                                   .set_tpr = set_tpr, .get_base = get_base, .set_base = set_base };
     g_autofree char *code = NULL;
     gsize len;
 
@@ -109,6 +117,7 @@ static bool make_machine(Run *r, const char *program, const char *model, GError 
     vcpu_set_intctl(&r->c->vcpu, &intctl, r);
     coverage_watch(r->c);
     as_write(r->m->mem, LOAD_AT, code, len);
+    r->base = 0xfee00900;
     to_start(r->c);
     return true;
 }
