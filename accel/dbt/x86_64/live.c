@@ -346,11 +346,11 @@ static void make_spill_x87(Emit *e)
     emit_load32(e, H_RAX, env(ENV_FSW));
     emit_op(e, E_66, 0x89, H_RAX, GS_OF(fpu.fsw));
     emit_op(e, E_0F, 0xb7, H_RAX, env(ENV_TAGS));
-    emit_mov32(e, H_RCX, H_RAX);
-    emit_op(e, 0, 0xd1, 5, host_reg(H_RCX));                    /* shr: both bits are set in an empty one's tag */
-    emit_op(e, 0, 0x23, H_RAX, host_reg(H_RCX));
-    emit_imm(e, H_RCX, TAG_BITS);
-    emit_vex(e, &(VexPrefix){ .map = 2, .pp = 2, .vvvv = H_RAX }, 0xf5, H_RAX, host_reg(H_RCX));        /* pext */
+    emit_mov32(e, H_RDX, H_RAX);
+    emit_op(e, 0, 0xd1, 5, host_reg(H_RDX));                    /* shr: both bits are set in an empty one's tag */
+    emit_op(e, 0, 0x23, H_RAX, host_reg(H_RDX));
+    emit_imm(e, H_RDX, TAG_BITS);
+    emit_vex(e, &(VexPrefix){ .map = 2, .pp = 2, .vvvv = H_RAX }, 0xf5, H_RAX, host_reg(H_RDX));        /* pext */
     emit_op(e, 0, 0xf7, 2, host_reg(H_RAX));
     emit_op(e, 0, 0x88, H_RAX, GS_OF(fpu.ftw));
     set_env(e, ENV_FCW, FCW_HOST);

@@ -33,7 +33,7 @@ TransFn *const trans_table[OP_COUNT] = {
     [OP_KSHIFTL] = trans_host, [OP_KSHIFTR] = trans_host,
     [OP_VMASKMOVPS] = trans_host, [OP_VMASKMOVPD] = trans_host, [OP_VPMASKMOVD] = trans_host,
     [OP_VPMASKMOVQ] = trans_host,
-    [OP_VZEROUPPER] = trans_vzeroupper,
+    [OP_MOVBE] = trans_host, [OP_VZEROUPPER] = trans_vzeroupper,
     [OP_LDMXCSR] = trans_mxcsr, [OP_STMXCSR] = trans_mxcsr, [OP_VLDMXCSR] = trans_mxcsr, [OP_VSTMXCSR] = trans_mxcsr,
     [OP_EMMS] = trans_emms, [OP_FNSTSW] = trans_fnstsw, [OP_FNSTCW] = trans_x87_word, [OP_FLDCW] = trans_x87_word,
     [OP_WAIT] = trans_wait, [OP_SAHF] = trans_sahf, [OP_LAHF] = trans_lahf,

@@ -162,7 +162,7 @@ void trans_live_emit_loads(Trans *t);
 void trans_live_point(Trans *t);
 void live_make_spill(DbtVcpu *v, Emit *e);
 void live_make_loads(DbtVcpu *v, Emit *e);              /* when there is v->thunk.not_live */
-void live_emit_spill(const DbtVcpu *v, Emit *e);        /* in other thunks: all to X86Cpu; takes RAX and RCX */
+void live_emit_spill(const DbtVcpu *v, Emit *e);        /* in other thunks: all to X86Cpu; takes RAX and RDX */
 void emit_vzeroupper(Emit *e);
 
 static inline unsigned trans_operand_bits(const X86Insn *in, unsigned k)

@@ -33,7 +33,7 @@ static void find_general(const X86Insn *in, General *g)
         unsigned kind = r->operand[i].kind, place = kind == OPK_G ? IS_REG : kind == OPK_B ? IS_VVVV : IS_RM;
         if (kind == OPK_G || kind == OPK_B || ((kind == OPK_E || kind == OPK_R) && in->mod3)) {
             g->used[place] = true;
-            g->put[place] = i == 0 || r->op == OP_MULX;
+            g->put[place] |= i == 0 || (r->op == OP_MULX && place == IS_VVVV);
             g->byte |= place == IS_RM && r->operand[i].size == OPS_b;
         }
     }
@@ -191,6 +191,9 @@ bool trans_host(Trans *t)
     }
     if (written) {
         trans_flags_written(t);
+    }
+    if ((r->words & IN_ECX) && trans_pinned[X86_RCX] != H_RCX) {
+        emit_mov(&t->e, trans_pinned[X86_RCX], H_RCX);
     }
     put_general(t, &g);
     return true;
