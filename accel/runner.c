@@ -8,32 +8,15 @@
  * A thread parks on its own after a triple fault, a breakpoint or a failure: it has asked the
  * machine to reset, pause or fail, and starts again with the next runner_resume().
  */
-#include "accel/accel.h"
+#include "runner.h"
 
+#include "core/icount.h"
 #include "target/x86/exec.h"
 #include "util/error.h"
 
-typedef struct Slot {           /* a vCPU's; written while paused, stop also by its own thread */
-    _Atomic RunPlan plan;
-    _Atomic RunStop stop;
-} Slot;
-
-struct Runner {
-    Accel *accel;
-    GMutex lock;                /* guards what follows; inside the machine lock, never around it */
-    GCond changed;
-    bool running, quitting;
-    unsigned parked;            /* threads that sleep in park() */
-    uint64_t resumes;           /* counts runner_resume(): a parked thread waits for the next */
-    unsigned n_threads;
-    GThread **threads;
-    Slot *slots;
-    _Atomic bool catch_shutdown;
-};
-
 typedef struct Start {
     Runner *runner;
-    Vcpu *vcpu;
+    Vcpu *vcpu;                 /* NULL: all of them */
 } Start;
 
 enum { SLICE = 1 << 30 };       /* instructions; requests end a slice sooner */
@@ -73,39 +56,48 @@ static void wait_halted(Vcpu *v)
     }
 }
 
+RunStop runner_ended(Runner *r, Vcpu *v, RunExit why, bool step, const GError *err)
+{
+    Machine *m = r->accel->machine;
+
+    switch (why) {
+    case RUN_BUDGET:
+        if (!step) {
+            break;
+        }
+        machine_request(m, MACHINE_PAUSE);
+        return STOP_STEP;
+    case RUN_SHUTDOWN:
+        machine_request(m, r->catch_shutdown ? MACHINE_PAUSE : MACHINE_RESET);
+        return STOP_SHUTDOWN;
+    case RUN_DEBUG:
+        machine_request(m, MACHINE_PAUSE);
+        return STOP_DEBUG;
+    case RUN_FAILED:
+        machine_fail(m, "vCPU %u: %s", v->index, err ? err->message : "the accelerator failed");
+        break;
+    case RUN_REQUEST: case RUN_HALTED:
+        break;
+    }
+    return STOP_NONE;
+}
+
 /* Runs guest code until this thread has to park.  A step that is done counts even if somebody else
  * wants to pause at the same time, and so does a breakpoint: neither comes again. */
 static RunStop run_until_parked(Runner *r, Vcpu *v, bool step)
 {
-    Machine *m = r->accel->machine;
-
     v->hold_interrupts = step && !v->halted;
     for (;;) {
         g_autoptr(GError) err = NULL;
         RunExit why = r->accel->ops->run(r->accel, v, step ? 1 : SLICE, &err);
         bool stop = atomic_load(&v->requests) & VCPU_STOP;
-        switch (why) {
-        case RUN_BUDGET:
-            if (step) {
-                machine_request(m, MACHINE_PAUSE);
-                return STOP_STEP;
-            }
-            break;
-        case RUN_REQUEST:
-            break;
-        case RUN_HALTED:
+        RunStop ended = runner_ended(r, v, why, step, err);
+        if (ended != STOP_NONE || why == RUN_FAILED) {
+            return ended;
+        }
+        if (why == RUN_HALTED) {
             v->hold_interrupts = false;
             wait_halted(v);
-            break;
-        case RUN_SHUTDOWN:
-            machine_request(m, r->catch_shutdown ? MACHINE_PAUSE : MACHINE_RESET);
-            return STOP_SHUTDOWN;
-        case RUN_DEBUG:
-            machine_request(m, MACHINE_PAUSE);
-            return STOP_DEBUG;
-        case RUN_FAILED:
-            machine_fail(m, "vCPU %u: %s", v->index, err ? err->message : "the accelerator failed");
-            return STOP_NONE;
         }
         if (stop) {
             return STOP_NONE;
@@ -139,7 +131,11 @@ static gpointer vcpu_thread(gpointer data)
     g_free(s);
     vcpu_set_current(v);
     while (park(r, &since)) {
-        take_turn(r, v);
+        if (v) {
+            take_turn(r, v);
+        } else {
+            counted_turn(r);
+        }
     }
     return NULL;
 }
@@ -161,12 +157,16 @@ Runner *runner_new(Accel *a, GError **errp)
             return NULL;
         }
     }
-    r->n_threads = m->vcpus->len;
+    r->n_vcpus = m->vcpus->len;
+    r->n_threads = m->icount ? 1 : r->n_vcpus;
     r->threads = g_new0(GThread *, r->n_threads);
-    r->slots = g_new0(Slot, r->n_threads);
+    r->slots = g_new0(Slot, r->n_vcpus);
+    if (m->icount) {
+        m->icount->insns = counted_insns;
+    }
     for (unsigned i = 0; i < r->n_threads; i++) {
         Start *s = g_new(Start, 1);
-        *s = (Start){ r, g_ptr_array_index(m->vcpus, i) };
+        *s = (Start){ r, m->icount ? NULL : g_ptr_array_index(m->vcpus, i) };
         g_autofree char *name = g_strdup_printf("vcpu%u", i);
         r->threads[i] = g_thread_new(name, vcpu_thread, s);
     }
@@ -175,7 +175,7 @@ Runner *runner_new(Accel *a, GError **errp)
 
 static void stop_all(Runner *r)
 {
-    for (unsigned i = 0; i < r->n_threads; i++) {
+    for (unsigned i = 0; i < r->n_vcpus; i++) {
         vcpu_raise(g_ptr_array_index(r->accel->machine->vcpus, i), VCPU_STOP);
     }
 }
@@ -186,6 +186,7 @@ void runner_pause(Runner *r)
 
     g_mutex_lock(&r->lock);
     r->running = false;
+    g_cond_broadcast(&r->changed);
     g_mutex_unlock(&r->lock);
     stop_all(r);
     machine_unlock(m);      /* a vCPU may be waiting for it, to finish its instruction */
@@ -195,7 +196,7 @@ void runner_pause(Runner *r)
     }
     g_mutex_unlock(&r->lock);
     machine_lock(m);
-    for (unsigned i = 0; i < r->n_threads; i++) {
+    for (unsigned i = 0; i < r->n_vcpus; i++) {
         Vcpu *v = g_ptr_array_index(m->vcpus, i);
         vcpu_lower(v, VCPU_STOP);
         if (r->accel->ops->lazy_state) {
@@ -208,13 +209,13 @@ void runner_pause(Runner *r)
 
 void runner_resume(Runner *r)
 {
-    for (unsigned i = 0; r->accel->ops->lazy_state && !r->running && i < r->n_threads; i++) {
+    for (unsigned i = 0; r->accel->ops->lazy_state && !r->running && i < r->n_vcpus; i++) {
         r->accel->ops->push(r->accel, g_ptr_array_index(r->accel->machine->vcpus, i));
     }
     clock_resume(r->accel->machine->clock);
     g_mutex_lock(&r->lock);
     if (!r->running) {
-        for (unsigned i = 0; i < r->n_threads; i++) {   /* not left to the threads: one may get no turn */
+        for (unsigned i = 0; i < r->n_vcpus; i++) {     /* not left to the threads: one may get no turn */
             if (r->slots[i].plan != PLAN_STAY && r->slots[i].stop != STOP_SHUTDOWN) {
                 r->slots[i].stop = STOP_NONE;
             }
@@ -248,7 +249,7 @@ void runner_catch_shutdown(Runner *r, bool on)
 
 void runner_reset(Runner *r)
 {
-    for (unsigned i = 0; i < r->n_threads; i++) {
+    for (unsigned i = 0; i < r->n_vcpus; i++) {
         r->slots[i].stop = STOP_NONE;
     }
 }
@@ -268,7 +269,7 @@ void runner_free(Runner *r)
     for (unsigned i = 0; i < r->n_threads; i++) {
         g_thread_join(r->threads[i]);
     }
-    for (unsigned i = 0; i < r->n_threads; i++) {
+    for (unsigned i = 0; i < r->n_vcpus; i++) {
         Vcpu *v = g_ptr_array_index(r->accel->machine->vcpus, i);
         vcpu_lower(v, VCPU_STOP);
         r->accel->ops->vcpu_destroy(r->accel, v);

@@ -36,6 +36,7 @@ struct Block {
     GCond finished;
     bool closing;
     BlockReq *first, *last;             /* finished, in order */
+    Timer done;                         /* where time is counted: the first of them is */
 };
 
 static const char *const op_names[] = {
@@ -56,19 +57,24 @@ static void unlock(Block *b)
 
 /* ---- worker side ---- */
 
-static void finish(Block *b, BlockReq *r, int err)
+static void append(Block *b, BlockReq *r, int err)
 {
-    static const uint64_t one = 1;
-
     r->err = err;
     r->next = NULL;
-    lock(b);
     if (b->first) {
         b->last->next = r;
     } else {
         b->first = r;
     }
     b->last = r;
+}
+
+static void finish(Block *b, BlockReq *r, int err)
+{
+    static const uint64_t one = 1;
+
+    lock(b);
+    append(b, r, err);
     /* Under the lock: whoever takes the last request off the list may close the eventfd next. */
     if (write(b->event_fd, &one, sizeof(one)) < 0) {
         g_assert(errno == EAGAIN);      /* the counter is full, so it is signalled already */
@@ -77,35 +83,31 @@ static void finish(Block *b, BlockReq *r, int err)
     unlock(b);
 }
 
+static int perform(Block *b, BlockReq *r)
+{
+    switch (r->op) {
+    case BLOCK_READ:
+        return b->drv->read(b->disk, r->offset, r->buf, r->len);
+    case BLOCK_WRITE:
+        return b->drv->write(b->disk, r->offset, r->buf, r->len);
+    case BLOCK_FLUSH:
+        return b->drv->flush ? b->drv->flush(b->disk) : 0;
+    case BLOCK_DISCARD:
+        return b->drv->discard ? b->drv->discard(b->disk, r->offset, r->len) : 0;
+    }
+    return -EINVAL;
+}
+
 static void work(gpointer data, gpointer opaque)
 {
     BlockReq *r = data;
     Block *b = opaque;
-    int err = 0;
 
     handoff_take(r);
     lock(b);
     bool cancel = b->closing;
     unlock(b);
-    if (cancel) {
-        finish(b, r, -ECANCELED);
-        return;
-    }
-    switch (r->op) {
-    case BLOCK_READ:
-        err = b->drv->read(b->disk, r->offset, r->buf, r->len);
-        break;
-    case BLOCK_WRITE:
-        err = b->drv->write(b->disk, r->offset, r->buf, r->len);
-        break;
-    case BLOCK_FLUSH:
-        err = b->drv->flush ? b->drv->flush(b->disk) : 0;
-        break;
-    case BLOCK_DISCARD:
-        err = b->drv->discard ? b->drv->discard(b->disk, r->offset, r->len) : 0;
-        break;
-    }
-    finish(b, r, err);
+    finish(b, r, cancel ? -ECANCELED : perform(b, r));
 }
 
 /* ---- loop side ---- */
@@ -169,6 +171,35 @@ static void complete(void *opaque, int fd, unsigned events)
     }
 }
 
+/* ---- where time is a number of instructions ----
+ *
+ * The host's disk must not be seen in the guest's time.  A request is done at once, and completes
+ * after as long as a disk of one constant speed would take, one request after the other. */
+
+enum { COUNTED_NS = 100 * NS_PER_US };
+
+static void await_counted(Block *b)
+{
+    if (b->first && !timer_armed(&b->done)) {
+        timer_arm(&b->done, clock_now(b->done.clock) + COUNTED_NS + (int64_t)b->first->len);
+    }
+}
+
+static void complete_counted(void *opaque)
+{
+    Block *b = opaque;
+
+    b->nesting++;
+    if (!b->closed) {
+        complete_one(b);
+    }
+    if (--b->nesting == 0 && b->closed) {
+        release(b);
+    } else if (!b->closed) {
+        await_counted(b);
+    }
+}
+
 /* A disk that was taken for raw by its first bytes must be so next time too: a guest that writes
  * another format's head there could otherwise choose how its image is read, and what it names. */
 static bool guards_format(const Block *b, const BlockReq *r)
@@ -197,7 +228,10 @@ void block_submit(Block *b, BlockReq *r)
     b->in_flight++;
     b->reads += r->op == BLOCK_READ;
     b->writes += r->op == BLOCK_WRITE;
-    if (err) {
+    if (clock_counted(b->done.clock)) {
+        append(b, r, err ? err : perform(b, r));
+        await_counted(b);
+    } else if (err) {
         finish(b, r, err);
     } else {
         handoff_give(r);
@@ -286,6 +320,7 @@ Block *block_new(Loop *loop, const BlockDriver *drv, void *disk, uint64_t size, 
     b->pool = g_thread_pool_new(work, b, WORKERS_PER_DISK, FALSE, NULL);
     b->event_fd = event_fd;
     b->watch = loop_watch(loop, b->event_fd, LOOP_IN, complete, b);
+    timer_init(&b->done, loop_clock(loop), complete_counted, b);
     return b;
 }
 
@@ -308,6 +343,7 @@ void block_close(Block *b)
     block_drain(b);
     g_thread_pool_free(b->pool, FALSE, TRUE);
     loop_unwatch(b->watch);
+    timer_cancel(&b->done);
     close(b->event_fd);
     if (b->drv->close) {
         b->drv->close(b->disk);

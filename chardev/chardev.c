@@ -313,8 +313,52 @@ void char_received(CharBack *c, const uint8_t *buf, size_t len)
     if (c->mux) {
         mux_received(c, buf, len);
     } else if (c->n_slots) {
-        c->slot[0].front->receive(c->slot[0].dev, buf, len);
+        char_give(c, 0, buf, len);
     }
+}
+
+static bool passes(CharBack *c, unsigned front, const uint8_t *buf, size_t len)
+{
+    return !c->gate || !c->slot[front].front->machine || c->gate(c->gate_opaque, c, front, buf, len);
+}
+
+void char_give(CharBack *c, unsigned front, const uint8_t *buf, size_t len)
+{
+    if (passes(c, front, buf, len)) {
+        c->slot[front].front->receive(c->slot[front].dev, buf, len);
+    }
+}
+
+void char_break(CharBack *c, unsigned front)
+{
+    if (c->slot[front].front->event && passes(c, front, NULL, 0)) {
+        c->slot[front].front->event(c->slot[front].dev, CHAR_BREAK);
+    }
+}
+
+void chardev_set_gate(CharBack *c, CharGate *gate, void *opaque)
+{
+    c->gate = gate;
+    c->gate_opaque = opaque;
+}
+
+bool chardev_inject(CharBack *c, unsigned front, const uint8_t *buf, size_t len)
+{
+    if (front >= c->n_slots || !c->slot[front].front->machine) {
+        return false;
+    }
+    const CharSlot *s = &c->slot[front];
+    if (!buf) {
+        if (s->front->event) {
+            s->front->event(s->dev, CHAR_BREAK);
+        }
+        return true;
+    }
+    if (len > s->front->room(s->dev)) {
+        return false;
+    }
+    s->front->receive(s->dev, buf, len);
+    return true;
 }
 
 void chardev_room_changed(CharBack *c)
@@ -355,7 +399,8 @@ size_t chardev_write(CharBack *c, const uint8_t *buf, size_t len)
         }
         done += n;
     }
-    keep = MIN(len - done, CHAR_OUT_MAX - c->out->len);
+    /* Where time is counted the guest must not see how fast the host takes it */
+    keep = clock_counted(loop_clock(c->loop)) ? len - done : MIN(len - done, CHAR_OUT_MAX - c->out->len);
     if (keep) {
         g_byte_array_append(c->out, buf + done, keep);
         char_fd_update(c);

@@ -44,6 +44,8 @@ struct CharBack {
     CharSlot slot[CHAR_FRONTS];
     unsigned n_slots, focus;
     bool mux, escape;                   /* escape: Ctrl-A was typed */
+    CharGate *gate;
+    void *gate_opaque;
     void (*quit)(void *opaque);
     void *quit_opaque;
     GByteArray *out;                    /* written by fronts, not yet by us */
@@ -61,6 +63,9 @@ extern const CharKind char_stdio, char_file, char_pty, char_socket, char_null, c
 /* ---- chardev.c: for kinds ---- */
 size_t char_room(CharBack *c);                          /* how much char_received() may be given */
 void char_received(CharBack *c, const uint8_t *buf, size_t len);
+/* To one front, if the gate lets it */
+void char_give(CharBack *c, unsigned front, const uint8_t *buf, size_t len);
+void char_break(CharBack *c, unsigned front);
 void char_connected(CharBack *c, bool on);              /* tells the fronts */
 void char_drop_output(CharBack *c);
 

@@ -44,7 +44,7 @@ void mux_deliver(CharBack *c)
             }
             memcpy(chunk, s->input->data, n);
             g_byte_array_remove_range(s->input, 0, n);
-            s->front->receive(s->dev, chunk, n);
+            char_give(c, i, chunk, n);
         }
     }
 }
@@ -90,8 +90,8 @@ static void escaped(CharBack *c, uint8_t byte)
         }
         break;
     case 'b':
-        if (c->n_slots && c->slot[c->focus].front->event) {
-            c->slot[c->focus].front->event(c->slot[c->focus].dev, CHAR_BREAK);
+        if (c->n_slots) {
+            char_break(c, c->focus);
         }
         break;
     case ESCAPE:

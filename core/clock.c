@@ -13,7 +13,10 @@
 #include <time.h>
 
 struct Clock {
-    bool manual;
+    bool manual;                /* clock_step(), or counted, moves it */
+    int64_t (*counted)(void *opaque);   /* ns, beside `frozen`; NULL: nothing */
+    void *counted_opaque;
+    bool is_counted;
     _Atomic bool running;
     _Atomic int64_t offset;     /* running: guest = host + offset */
     _Atomic int64_t frozen;     /* stopped, or manual: guest time */
@@ -43,6 +46,25 @@ Clock *clock_new_manual(void)
     return c;
 }
 
+Clock *clock_new_counted(void)
+{
+    Clock *c = clock_new_manual();
+
+    c->is_counted = true;
+    return c;
+}
+
+void clock_count_by(Clock *c, int64_t (*counted)(void *opaque), void *opaque)
+{
+    c->counted = counted;
+    c->counted_opaque = opaque;
+}
+
+bool clock_counted(const Clock *c)
+{
+    return c->is_counted;
+}
+
 void clock_free(Clock *c)
 {
     g_free(c);
@@ -50,6 +72,9 @@ void clock_free(Clock *c)
 
 int64_t clock_now(const Clock *c)
 {
+    if (c->counted) {
+        return atomic_load(&c->frozen) + c->counted(c->counted_opaque);
+    }
     return atomic_load(&c->running) && !c->manual ? host_now() + atomic_load(&c->offset) : atomic_load(&c->frozen);
 }
 
@@ -76,7 +101,7 @@ void clock_resume(Clock *c)
 
 void clock_set(Clock *c, int64_t ns)
 {
-    atomic_store(&c->frozen, ns);
+    atomic_store(&c->frozen, c->counted ? ns - c->counted(c->counted_opaque) : ns);
     atomic_store(&c->offset, ns - host_now());
 }
 
@@ -106,13 +131,27 @@ static void fire_first(Clock *c)
  * after so many fires at the next call. */
 enum { FIRE_AT_MOST = 1000 };
 
-void clock_run(Clock *c)
+unsigned clock_fire(Clock *c)
 {
     int64_t now = clock_now(c);
+    unsigned n = 0;
 
-    for (int i = 0; i < FIRE_AT_MOST && clock_running(c) && c->timers && c->timers->deadline <= now; i++) {
+    for (; n < FIRE_AT_MOST && clock_running(c) && c->timers && c->timers->deadline <= now; n++) {
         fire_first(c);
     }
+    return n;
+}
+
+void clock_run(Clock *c)
+{
+    if (!c->is_counted) {
+        clock_fire(c);
+    }
+}
+
+void clock_skip(Clock *c, int64_t to_ns)
+{
+    atomic_fetch_add(&c->frozen, to_ns - clock_now(c));
 }
 
 void clock_step(Clock *c, int64_t ns)

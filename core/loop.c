@@ -62,6 +62,11 @@ void loop_free(Loop *l)
     g_free(l);
 }
 
+Clock *loop_clock(const Loop *l)
+{
+    return l->clock;
+}
+
 GMainContext *loop_context(Loop *l)
 {
     return l->context;

@@ -2,6 +2,8 @@
  * One machine: what its parts share.
  */
 #include "core/machine.h"
+#include "core/replay.h"
+#include "util/bits.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -40,6 +42,7 @@ void machine_free(Machine *m)
     clock_free(m->clock);
     g_strfreev(m->globals);
     g_free(m->fail_text);
+    g_free(m->icount);
     g_free(m);
 }
 
@@ -70,7 +73,17 @@ void machine_reset(Machine *m)
 
 void machine_request(Machine *m, MachineRequest what)
 {
+    const MachineRequest outside = MACHINE_RESET | MACHINE_POWERDOWN;
+    uint8_t data[4];
+
+    st32le(data, what);
+    if (m->icount && (what & outside) && !replay_enter(m, REPLAY_REQUEST, "", data, sizeof(data))) {
+        return;
+    }
     atomic_fetch_or(&m->requests, what);
+    if (m->icount) {
+        icount_cut(m);                  /* it is served before another instruction */
+    }
     loop_wake(m->loop);
 }
 

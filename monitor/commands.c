@@ -2,6 +2,7 @@
  * monitor/commands.c - the table of commands; how a line becomes a command and its arguments.
  */
 #include "monitor/command.h"
+#include "core/replay.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "util/suggest.h"
@@ -119,26 +120,26 @@ static void command_names(Session *s, GPtrArray *names);
 const Command monitor_commands[] = {
     { "change", NULL, { { "-f", ARG_FLAG, true }, { "drive", ARG_WORD, .names = drive_names },
                         { "file", ARG_WORD }, { "format", ARG_WORD, true } },
-      "put another medium into a removable drive; -f: even when the guest has locked it", false, cmd_change },
+      "put another medium into a removable drive; -f: even when the guest has locked it", false, cmd_change, true },
     { "cont", "c", { { 0 } }, "let the machine run on", false, cmd_cont },
     { "cpu", NULL, { { "index", ARG_NUMBER } }, "processor that the next commands are about", false, cmd_cpu },
     { "eject", NULL, { { "-f", ARG_FLAG, true }, { "drive", ARG_WORD, .names = drive_names } },
-      "take the medium out of a drive; -f: even when the guest has locked it", false, cmd_eject },
+      "take the medium out of a drive; -f: even when the guest has locked it", false, cmd_eject, true },
     { "gdbserver", NULL, { { "dev", ARG_WORD, true } },
       "wait for gdb there, as -gdb; none: no longer; without: where", false, cmd_gdbserver },
     { "help", "?", { { "command", ARG_WORD, true, command_names } }, "what commands there are", false, cmd_help },
     { "i", NULL, { { "/fmt", ARG_FORMAT, true }, { "port", ARG_NUMBER } }, "read a port: i/b, i/h, i/w", false,
-      cmd_in },
+      cmd_in, true },
     { "info", NULL, { { "item", ARG_WORD, true, info_names }, { "-a", ARG_FLAG, true } },
       "what is the matter; without an item: what can be asked", true, cmd_info },
     { "log", NULL, { { "items", ARG_WORD, true, log_names } },
       "log these items from now on; none: nothing; without: what there is", false, cmd_log },
     { "mouse_button", NULL, { { "mask", ARG_NUMBER } }, "press these mouse buttons: 1 left, 2 right, 4 middle",
-      false, cmd_mouse_button },
+      false, cmd_mouse_button, true },
     { "mouse_move", NULL, { { "dx", ARG_NUMBER }, { "dy", ARG_NUMBER }, { "dz", ARG_NUMBER, true } },
-      "move the mouse right and down, and turn its wheel", false, cmd_mouse_move },
+      "move the mouse right and down, and turn its wheel", false, cmd_mouse_move, true },
     { "o", NULL, { { "/fmt", ARG_FORMAT, true }, { "port", ARG_NUMBER }, { "value", ARG_NUMBER } },
-      "write a port: o/b, o/h, o/w", false, cmd_out },
+      "write a port: o/b, o/h, o/w", false, cmd_out, true },
     { "print", "p", { { "/fmt", ARG_FORMAT, true }, { "expression", ARG_NUMBER } },
       "calculate, with registers as $rip: print/d 2*$ecx", true, cmd_print },
     { "quit", "q", { { 0 } }, "end", false, cmd_quit },
@@ -147,10 +148,10 @@ const Command monitor_commands[] = {
     { "screendump", NULL, { { "file", ARG_WORD } }, "write a picture of the screen as PNG", false,
       cmd_screendump },
     { "sendkey", NULL, { { "keys", ARG_WORD, .names = key_names }, { "hold_ms", ARG_NUMBER, true } },
-      "type keys together: sendkey ctrl-alt-delete", false, cmd_sendkey },
+      "type keys together: sendkey ctrl-alt-delete", false, cmd_sendkey, true },
     { "stop", "s", { { 0 } }, "pause the machine", false, cmd_stop },
-    { "system_powerdown", NULL, { { 0 } }, "press the power button", false, cmd_powerdown },
-    { "system_reset", NULL, { { 0 } }, "press the reset button", false, cmd_reset },
+    { "system_powerdown", NULL, { { 0 } }, "press the power button", false, cmd_powerdown, true },
+    { "system_reset", NULL, { { 0 } }, "press the reset button", false, cmd_reset, true },
     { "x", NULL, { { "/fmt", ARG_FORMAT, true }, { "address", ARG_NUMBER } },
       "look at linear memory: x/10i $pc, x/4xg 0x1000; x d u o c i, b h w g", true, cmd_x },
     { "xp", NULL, { { "/fmt", ARG_FORMAT, true }, { "address", ARG_NUMBER } }, "the same for physical memory",
@@ -354,11 +355,21 @@ bool command_run(Session *s, const char *line, GString *out, GError **errp)
         p += n;
     }
     s->was_running = host->running(host->opaque);
+    if (c->changes && !replay_enter(s->all->m, REPLAY_COMMAND, "", line, strlen(line))) {
+        error_set(errp, "a replay takes what changes the machine from its recording, and nothing else");
+        return false;
+    }
     pause = c->paused && s->was_running;
     if (pause) {
         host->pause(host->opaque);
     }
+    if (c->changes) {
+        replay_nest(s->all->m, true);
+    }
     ok = run(s, c, format, p, out, errp);
+    if (c->changes) {
+        replay_nest(s->all->m, false);
+    }
     if (pause && !(atomic_load(&s->all->m->requests) & MACHINE_PAUSE)) {   /* a breakpoint came in between */
         host->resume(host->opaque, NULL);
     }

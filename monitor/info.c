@@ -3,6 +3,7 @@
  */
 #include "monitor/command.h"
 #include "block/block.h"
+#include "core/icount.h"
 #include "hw/isa.h"
 #include "hw/pci.h"
 #include "ui/display.h"
@@ -49,6 +50,22 @@ static bool each_cpu(Session *s, bool all, GString *out, GError **errp, void (*f
 static bool info_registers(Session *s, bool all, GString *out, GError **errp)
 {
     return each_cpu(s, all, out, errp, x86_info_registers);
+}
+
+static bool info_icount(Session *s, bool all, GString *out, GError **errp)
+{
+    Machine *m = s->all->m;
+
+    if (!m->icount) {
+        error_set(errp, "time is the host's: start with -icount");
+        return false;
+    }
+    IcountPosition at = icount_position(m);
+    g_string_append_printf(out, "%" PRIu64 " instructions, %" PRIu64 " timers\n", at.insns, at.fired);
+    g_string_append_printf(out, "guest time %.9f s, 2^%u ns an instruction\n", clock_now(m->clock) / (double)NS_PER_S,
+                           m->icount->shift);
+    g_string_append_printf(out, "hash %016" PRIx64 "\n", accel_hash(m, true));
+    return true;
 }
 
 static bool info_mem(Session *s, bool all, GString *out, GError **errp)
@@ -305,6 +322,7 @@ static const struct InfoItem {
     { "chardev", info_chardev, "character devices" },
     { "cpus", info_cpus, "processors and where they are" },
     { "display", info_display, "size of the screen, and its text in a text mode" },
+    { "icount", info_icount, "with -icount: instructions executed, guest time, hash of registers and memory" },
     { "irq", info_irq, "interrupt lines of the ISA bus" },
     { "lapic", info_lapic, "local APICs" },
     { "mem", info_mem, "mapped linear addresses and their rights (-a: of all processors)" },

@@ -14,7 +14,7 @@
 
 /* ---- back ends ---- */
 
-static void *find_chardev(System *s, const char *id)
+CharBack *system_find_chardev(System *s, const char *id)
 {
     for (guint i = 0; i < s->chardevs->len; i++) {
         CharBack *c = g_ptr_array_index(s->chardevs, i);
@@ -41,7 +41,7 @@ static void *resolve(void *opaque, PropKind kind, const char *id, GError **errp)
 {
     System *s = opaque;
     bool chardev = kind == PROP_CHARDEV;
-    void *object = chardev ? find_chardev(s, id) : find_block(s, id);
+    void *object = chardev ? system_find_chardev(s, id) : find_block(s, id);
     g_autoptr(GPtrArray) names = g_ptr_array_new();
     g_autofree char *tail = NULL;
 
@@ -120,7 +120,7 @@ static bool make_vcpus(System *s, GError **errp)
 static void fill_ports(System *s, const GPtrArray *ids, CharBack **ports)
 {
     for (guint i = 0; i < ids->len; i++) {
-        ports[i] = find_chardev(s, g_ptr_array_index(ids, i));     /* "none" is no id */
+        ports[i] = system_find_chardev(s, g_ptr_array_index(ids, i));     /* "none" is no id */
     }
 }
 
@@ -135,8 +135,7 @@ static char *find_firmware(const Config *cfg, const char *name, GError **errp)
     return firmware_find((const char *const *)dirs->pdata, name, errp);
 }
 
-/* A file of -bios, or the name of one in the directories where firmware is. */
-static char *find_bios(const Config *cfg, GError **errp)
+char *find_bios(const Config *cfg, GError **errp)
 {
     if (cfg->bios && (strchr(cfg->bios, '/') || g_file_test(cfg->bios, G_FILE_TEST_EXISTS))) {
         return g_strdup(cfg->bios);
@@ -267,7 +266,7 @@ static bool open_monitors(System *s, GError **errp)
     s->monitors = monitors_new(s->m, &host);
     for (guint i = 0; i < s->cfg->monitors->len; i++) {
         const char *id = g_ptr_array_index(s->cfg->monitors, i);
-        if (strcmp(id, "none") && !monitors_add(s->monitors, find_chardev(s, id), errp)) {
+        if (strcmp(id, "none") && !monitors_add(s->monitors, system_find_chardev(s, id), errp)) {
             g_prefix_error(errp, "-monitor chardev:%s: ", id);
             return false;
         }
@@ -279,7 +278,7 @@ static bool open_debugger(System *s, GError **errp)
 {
     const char *id = s->cfg->gdb->len ? g_ptr_array_index(s->cfg->gdb, 0) : "none";
 
-    if (strcmp(id, "none") && !system_gdb_open(s, find_chardev(s, id), errp)) {
+    if (strcmp(id, "none") && !system_gdb_open(s, system_find_chardev(s, id), errp)) {
         g_prefix_error(errp, "-gdb chardev:%s: ", id);
         return false;
     }
@@ -303,7 +302,8 @@ static bool build(System *s, GError **errp)
 {
     guint i = 0;
 
-    if (!open_chardevs(s, errp) || !open_drives(s, errp) || !make_vcpus(s, errp) || !build_board(s, errp) ||
+    if (!open_chardevs(s, errp) || !open_drives(s, errp) || !make_vcpus(s, errp) ||
+        !system_replay_start(s, errp) || !build_board(s, errp) ||
         !tell_firmware(s, errp) || !add_devices(s, errp)) {
         return false;
     }
@@ -333,7 +333,10 @@ System *system_build(const Config *cfg, GError **errp)
     last_built = s;
 
     s->cfg = cfg;
-    s->m = machine_new(clock_new_host());
+    s->m = machine_new(cfg->icount ? clock_new_counted() : clock_new_host());
+    if (cfg->icount) {
+        icount_new(s->m, cfg->icount_shift, !cfg->icount_awake, cfg->icount_seed);
+    }
     s->chardevs = g_ptr_array_new();
     s->blocks = g_ptr_array_new();
     machine_lock(s->m);

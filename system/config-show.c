@@ -139,6 +139,13 @@ static void command_line(const Config *c, GPtrArray *words)
         add(words, "-device", "%s%s%s%s%s%s%s", d->driver, id ? ",id=" : "", id ? id : "", bus ? ",bus=" : "",
             bus ? bus : "", *d->props ? "," : "", d->props);
     }
+    if (c->icount) {
+        add(words, "-icount", "shift=%u,sleep=%s", c->icount_shift, c->icount_awake ? "off" : "on");
+    }
+    if (c->rr_record || c->rr_replay) {
+        g_autofree char *file = keyval_escape(c->rr_record ? c->rr_record : c->rr_replay);
+        add(words, "-rr", "%s=%s", c->rr_record ? "record" : "replay", file);
+    }
     flag(words, c->paused, "-S");
     flag(words, c->no_reboot, "-no-reboot");
     flag(words, c->no_shutdown, "-no-shutdown");

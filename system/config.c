@@ -55,6 +55,7 @@ Config *config_new(void)
 
     c->ram = 1ull << 30;
     c->cpus = 1;
+    c->icount_shift = ICOUNT_SHIFT_DEFAULT;
     c->topology = (CpuTopology){ 1, 1, 1, 1 };
     c->splash_ms = c->fail_ms = UINT64_MAX;
     c->accels = g_ptr_array_new_with_free_func(g_free);
@@ -79,7 +80,7 @@ void config_free(Config *c)
                            c->parallel, c->monitors, c->gdb, c->accels };
     char *texts[] = { c->machine, c->kernel_irqchip, c->cpu, c->vga, c->name, c->rtc_base, c->bios, c->image, c->kernel,
                       c->initrd, c->append, c->boot_order, c->boot_once, c->display, c->log_items,
-                      c->log_file, c->pidfile };
+                      c->log_file, c->pidfile, c->rr_record, c->rr_replay };
     for (unsigned i = 0; i < G_N_ELEMENTS(lists); i++) {
         g_ptr_array_unref(lists[i]);
     }
@@ -416,6 +417,9 @@ static bool resolve_machine(Config *c, GError **errp)
     if (!c->machine) {
         c->machine = g_strdup(board->name);
     }
+    if (!config_counted(c, errp)) {
+        return false;
+    }
     if (!c->accels->len) {
         accel_default_chain(c->accels);
     }
@@ -447,6 +451,7 @@ bool config_resolve(Config *c, GError **errp)
             return false;
         }
     }
+    c->snapshot |= c->rr_replay != NULL;        /* the image stays as it is */
     c->resolved = resolve_drives(c, errp) && resolve_ports(c, errp) && resolve_machine(c, errp);
     return c->resolved;
 }

@@ -10,7 +10,13 @@
 typedef bool OptionTake(Config *c, const OptionUse *use, GError **errp);
 OptionTake take_accel, take_machine, take_memory, take_smp, take_boot, take_disk, take_floppy, take_cdrom,
     take_drive, take_device, take_global, take_serial, take_parallel, take_chardev, take_monitor, take_mon,
-    take_debugcon, take_rtc, take_display, take_log, take_gdb, take_action, take_name, take_vga, take_cpu;
+    take_debugcon, take_icount, take_rr,
+    take_rtc, take_display, take_log, take_gdb, take_action, take_name, take_vga, take_cpu;
+
+/* Is it a date, as -rtc base= takes it? */
+bool config_is_date(const char *text);
+/* replay.c: -icount and -rr: what they fix of the machine */
+bool config_counted(Config *c, GError **errp);
 
 /* options-help.c: what "-option help" lists */
 void values_accel(GString *out);
@@ -26,6 +32,9 @@ bool help_device(const char *name, GString *out);
 int replay_check(int argc, const char *const *argv, GError **errp);
 
 extern const char *const vga_kinds[];
+
+/* build.c: a file of -bios, or the name of one in the directories where firmware is */
+char *find_bios(const Config *cfg, GError **errp);
 
 /* image.c: what a file given alone is, by its contents and size */
 typedef enum ImageKind { IMAGE_DISK, IMAGE_CDROM, IMAGE_FLOPPY } ImageKind;

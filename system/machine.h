@@ -28,6 +28,7 @@ struct System {
     bool powered_off;               /* with -no-shutdown: only a reset leads on */
     bool started_once;              /* -boot once= has been used up */
     GSource *grace;                 /* after SIGTERM: the guest has until then */
+    bool rr_failed;                 /* a replay did not go as recorded, a recording is not whole */
     bool ended;
     int status;
 };
@@ -38,6 +39,11 @@ void system_monitor_host(System *s, MonitorHost *host);
 bool system_gdb_open(System *s, CharBack *back, GError **errp);
 /* MonitorHost.gdbserver */
 bool system_gdbserver(void *opaque, const char *dev, GString *out, GError **errp);
+/* replay.c: after the processors and back ends are made; at the end */
+bool system_replay_start(System *s, GError **errp);
+void system_replay_finish(System *s);
+/* build.c */
+CharBack *system_find_chardev(System *s, const char *id);
 /* run.c */
 void system_pause(System *s);
 bool system_resume(System *s, GError **errp);

@@ -179,6 +179,35 @@ bool take_rtc(Config *c, const OptionUse *use, GError **errp)
     return true;
 }
 
+bool config_is_date(const char *text)
+{
+    int64_t unused;
+
+    return parse_date(text, &unused);
+}
+
+bool take_icount(Config *c, const OptionUse *use, GError **errp)
+{
+    c->icount = true;
+    c->icount_shift = (unsigned)keyvals_num(use->keys, "shift", c->icount_shift);
+    c->icount_awake = !keyvals_bool(use->keys, "sleep", !c->icount_awake);
+    return true;
+}
+
+bool take_rr(Config *c, const OptionUse *use, GError **errp)
+{
+    const char *record = keyvals_str(use->keys, "record"), *replay = keyvals_str(use->keys, "replay");
+
+    if (!record == !replay) {
+        error_set(errp, "must be record=FILE or replay=FILE");
+        return false;
+    }
+    g_clear_pointer(&c->rr_record, g_free);
+    g_clear_pointer(&c->rr_replay, g_free);
+    set_text(record ? &c->rr_record : &c->rr_replay, record ? record : replay);
+    return true;
+}
+
 int64_t config_rtc_seconds(const Config *c)
 {
     int64_t seconds = time(NULL);

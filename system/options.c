@@ -86,6 +86,19 @@ static const KeySpec rtc_keys[] = {
     { NULL },
 };
 
+static const KeySpec icount_keys[] = {
+    { "shift", KEY_UINT, "an instruction takes 2 to the power of this ns (default 3: 125 million in a second)", 0,
+      ICOUNT_SHIFT_MAX },
+    { "sleep", KEY_BOOL, "off: a guest that waits for its next timer does not wait for the host's clock (default on)" },
+    { NULL },
+};
+
+static const KeySpec rr_keys[] = {
+    { "record", KEY_STR, "write all that comes from outside to this file" },
+    { "replay", KEY_STR, "run again what was recorded there" },
+    { NULL },
+};
+
 static const KeySpec vga_keys[] = {
     { "type", KEY_ENUM, "std: VGA with VBE modes; none: no display adapter (default std)",
       .values = vga_kinds },
@@ -192,6 +205,12 @@ const Option option_table[] = {
       AT(daemonize) },
     { "pidfile", NULL, SECTION_RUN, OPTION_TEXT, "file", "write the process id there; removed at the end",
       AT(pidfile) },
+
+    { "icount", NULL, SECTION_RUN, OPTION_KEYS, "[shift=]n[,sleep=on|off]",
+      "guest time is the number of instructions: the guest runs the same way each time", .first = "shift",
+      .keys = icount_keys, .take = take_icount },
+    { "rr", NULL, SECTION_RUN, OPTION_KEYS, "record=file|replay=file",
+      "record a run, or replay it exactly; with -icount, which is implied", .keys = rr_keys, .take = take_rr },
 
     { "s", NULL, SECTION_DEBUG, OPTION_FLAG, NULL, "the same as -gdb tcp::1234", AT(gdb_default) },
     { "gdb", NULL, SECTION_DEBUG, OPTION_VALUE, "dev",

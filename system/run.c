@@ -157,7 +157,11 @@ static void log_stats(System *s)
         for (guint i = 0; i < s->m->vcpus->len; i++) {
             n += s->accel->ops->insn_count(s->accel, g_ptr_array_index(s->m->vcpus, i));
         }
-        log_printf("stats: %" PRIu64 " instructions in %.3f s\n", n, clock_now(s->m->clock) / (double)NS_PER_S);
+        log_printf("stats: %" PRIu64 " instructions in %.3f s", n, clock_now(s->m->clock) / (double)NS_PER_S);
+        if (s->m->icount) {
+            log_printf(", hash %016" PRIx64, accel_hash(s->m, true));
+        }
+        log_printf("\n");
     }
 }
 
@@ -186,6 +190,7 @@ int system_run(System *s)
         }
     }
     log_stats(s);
+    system_replay_finish(s);
     signals_off();
     if (s->grace) {
         g_source_destroy(s->grace);

@@ -14,6 +14,8 @@
 struct Input {
     InputSink *sinks;           /* newest first */
     unsigned leds;
+    bool (*gate)(void *opaque, const InputEvent *e);
+    void *gate_opaque;
 };
 
 const InputKey input_keys[] = {
@@ -109,8 +111,22 @@ void input_remove(Input *in, InputSink *s)
     }
 }
 
+void input_set_gate(Input *in, bool (*gate)(void *opaque, const InputEvent *e), void *opaque)
+{
+    in->gate = gate;
+    in->gate_opaque = opaque;
+}
+
+static bool passes(const Input *in, InputEvent e)
+{
+    return !in->gate || in->gate(in->gate_opaque, &e);
+}
+
 void input_key(Input *in, const InputKey *key, bool down)
 {
+    if (!passes(in, (InputEvent){ .kind = INPUT_EVENT_KEY, .key = key, .down = down })) {
+        return;
+    }
     for (InputSink *s = in->sinks; s; s = s->next) {
         if (s->key) {
             s->key(s->dev, key, down);
@@ -121,6 +137,9 @@ void input_key(Input *in, const InputKey *key, bool down)
 
 void input_move(Input *in, int dx, int dy, int dz)
 {
+    if (!passes(in, (InputEvent){ .kind = INPUT_EVENT_MOVE, .move = { dx, dy, dz } })) {
+        return;
+    }
     for (InputSink *s = in->sinks; s; s = s->next) {
         if (s->move) {
             s->move(s->dev, dx, dy, dz);
@@ -131,6 +150,9 @@ void input_move(Input *in, int dx, int dy, int dz)
 
 void input_buttons(Input *in, unsigned mask)
 {
+    if (!passes(in, (InputEvent){ .kind = INPUT_EVENT_BUTTONS, .mask = mask })) {
+        return;
+    }
     for (InputSink *s = in->sinks; s; s = s->next) {
         if (s->buttons) {
             s->buttons(s->dev, mask & (INPUT_LEFT | INPUT_RIGHT | INPUT_MIDDLE));

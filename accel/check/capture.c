@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include "target/x86/fields.h"
 #include "target/x86/model.h"
 #include "target/x86/segments.h"
 #include "util/error.h"
@@ -71,7 +72,7 @@ bool capture_write(const Capture *c, const char *file, GError **errp)
     g_string_append_printf(out, "model %s\ninsns %" PRIu64 "\nrequests %x\nintctl %x\nclock %" PRId64
                            "\na20 %" PRIx64 "\n", c->model, c->insns, c->requests, c->intctl, c->clock,
                            c->before->vcpu.a20_mask);
-    for (const CpuField *f = cpu_fields; f->name; f++) {
+    for (const X86Field *f = x86_fields; f->name; f++) {
         for (unsigned i = 0; i < f->count; i++) {
             g_string_append_printf(out, "state %s %u ", f->name, i);
             put_hex(out, (const uint8_t *)c->before + f->offset + i * f->stride, f->size);
@@ -99,7 +100,7 @@ static bool read_state(Capture *c, const char *text)
     if (sscanf(text, "%31s %u %n", name, &i, &at) < 2 || !at) {
         return false;
     }
-    for (const CpuField *f = cpu_fields; f->name; f++) {
+    for (const X86Field *f = x86_fields; f->name; f++) {
         if (!strcmp(f->name, name)) {
             return i < f->count && get_hex(text + at, (uint8_t *)c->before + f->offset + i * f->stride, f->size);
         }

@@ -116,13 +116,6 @@ RunExit check_accel_run(Accel *a, Vcpu *v, uint64_t n, GError **errp);
 
 /* ---- compare.c ---- */
 
-/* What a processor's state consists of, by name. */
-typedef struct CpuField {
-    const char *name;
-    uint16_t offset, size, count, stride;       /* of one element, in bytes; how many, how far apart */
-} CpuField;
-extern const CpuField cpu_fields[];         /* ends with a NULL name */
-
 /* True: they agree; else a line for each register that differs goes to `out`. */
 bool compare_cpus(const X86Cpu *a, const X86Cpu *b, GString *out);
 bool compare_page(hwaddr page, const uint8_t *a, const uint8_t *b, GString *out);

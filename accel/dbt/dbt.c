@@ -114,7 +114,7 @@ static bool unwound(EngineVcpu *ev, X86Cpu *c)
     if (ev->key_bits & KEY_COUNTED) {
         /* c->cur is the instruction, or dbt_run_slow()'s copy of it; given up, it comes again */
         unsigned done = number_of(c, v->slow || !c->cur ? v->calling : c->cur) + 1;
-        count_back(v, c, done - c->debug.alone);
+        count_back(v, c, done - c->exc.again);
         c->insn_count += ev->left - (uint64_t)c->dbt.left;
         ev->left = (uint64_t)c->dbt.left;
     }

@@ -90,16 +90,16 @@ static void log_entry(X86Cpu *c, const Block *b)
     }
 }
 
-/* The instruction that raised something counts; so does a fault of fetching or delivering, else a run
- * could last for ever.  One that was given up to be executed alone raised nothing, and comes again. */
+/* The instruction that raised something counts; so does a fault of fetching, else a run could last for ever.
+ * One that was given up to be executed alone raised nothing, and comes again; a fault of delivering something
+ * belongs to what led to that. */
 static void account_fault(EngineVcpu *v, X86Cpu *c)
 {
     if (c->cur) {
-        bool again = c->exc.vector < 0;
         engine_account(v, c);
-        c->insn_count -= again;
-        v->left += again;
-    } else if (v->left) {
+        c->insn_count -= c->exc.again;
+        v->left += c->exc.again;
+    } else if (v->left && c->exc.delivering < 0) {
         v->left--;
         c->insn_count++;
     }
@@ -123,7 +123,8 @@ static RunExit run_blocks(EngineVcpu *v, X86Cpu *c)
 
     x86_mmu_sync(c);
     for (;;) {
-        if (x86_debug_due(c)) {
+        /* Counted, what comes behind the last instruction is the next slice's: it may cost an instruction */
+        if (!(c->counted && v->left == 0 && !c->debug.stop) && x86_debug_due(c)) {
             return RUN_DEBUG;
         }
         if (v->left == 0) {
@@ -161,14 +162,15 @@ static RunExit run_blocks(EngineVcpu *v, X86Cpu *c)
         if (c->debug.code) {
             x86_insn_check(c, linear);
         }
+        bool single = alone || v->left < BLOCK_INSNS || c->debug.apart;
         uint32_t key = c->mode | v->key_bits
-            | (logging || v->engine->breakpoints->len || c->debug.code ? KEY_PLAIN : 0)
-            | (alone || v->left < BLOCK_INSNS ? KEY_SINGLE : 0);
+            | (logging || v->engine->breakpoints->len || c->debug.code ? KEY_PLAIN : 0) | (single ? KEY_SINGLE : 0);
         Block *b = engine_find(v, c, linear, key);
         if (b->count > 1 && c->debug.code && x86_code_breakpoint_within(c, linear + 1, b->bytes - 1)) {
             key |= KEY_SINGLE;
             b = engine_find(v, c, linear, key);
         }
+        c->debug.apart = key & KEY_SINGLE;
         const X86Insn *first = b->insns;
         x86_insn_begin(c);
         if (logging) {
@@ -177,6 +179,7 @@ static RunExit run_blocks(EngineVcpu *v, X86Cpu *c)
         /* A while only, so that logging and the like are noticed */
         v->until = v->left > UNDISTURBED ? v->left - UNDISTURBED : BLOCK_INSNS;
         v->engine->code->run(v, c, b, (key & (KEY_PLAIN | KEY_SINGLE)) || (vcpu->return_at & RETURN_AT_BLOCK));
+        c->debug.apart = false;
         if (alone) {
             x86_insn_done(c, first, tf);
         }
@@ -196,7 +199,9 @@ RunExit engine_run(Accel *a, Vcpu *vcpu, uint64_t max_insns, GError **errp)
     c->debug.stop = false;
     c->unwind = &v->unwind;
     if (setjmp(v->unwind)) {
-        bool again = c->cur && c->debug.alone;          /* given up half-way, for a watchpoint */
+        bool again = c->cur && c->exc.again;            /* given up half-way, for a watchpoint */
+
+        c->debug.apart &= again;
         if (!v->engine->code->unwound || !v->engine->code->unwound(v, c)) {
             account_fault(v, c);
         }

@@ -184,7 +184,7 @@ static void uart_event(void *dev, CharEvent event)
     }
 }
 
-static const CharFront uart_front = { .room = uart_room, .receive = uart_receive, .event = uart_event };
+static const CharFront uart_front = { uart_room, uart_receive, uart_event, .machine = true };
 
 static uint8_t read_data(Uart *s)
 {

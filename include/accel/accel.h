@@ -88,11 +88,14 @@ Accel *accel_open_chain(Machine *m, const GPtrArray *chain, GError **errp);
 /* The same with a chain as text; NULL: the default chain. */
 Accel *accel_open(Machine *m, const char *text, GError **errp);
 
+/* Of all processors' registers, and of what RAM and ROM hold, too; while no processor runs. */
+uint64_t accel_hash(Machine *m, bool memory_too);
+
 /* ---- the vCPU threads (accel/runner.c) ---- */
 
 typedef struct Runner Runner;
 
-Runner *runner_new(Accel *a, GError **errp);    /* a paused thread for every vCPU of the machine */
+Runner *runner_new(Accel *a, GError **errp);    /* a paused thread for every vCPU, or one for all: Machine.icount */
 void runner_free(Runner *r);                    /* stops and joins; without the lock */
 void runner_resume(Runner *r);                  /* starts the clock too */
 void runner_pause(Runner *r);                   /* returns when no vCPU runs; drops the lock to wait */

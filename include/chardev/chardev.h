@@ -25,6 +25,7 @@ typedef struct CharFront {
     size_t (*room)(void *dev);                                      /* bytes it would take now */
     void (*receive)(void *dev, const uint8_t *buf, size_t len);     /* len <= room() */
     void (*event)(void *dev, CharEvent event);                      /* may be NULL */
+    bool machine;                   /* it is a device: what it receives asks the back's gate first */
 } CharFront;
 
 /* The long form, "socket,id=x,path=y,server=on", of -chardev. */
@@ -50,6 +51,11 @@ size_t chardev_write(CharBack *c, const uint8_t *buf, size_t len);
 void chardev_on_writable(CharBack *c, void (*fn)(void *opaque), void *opaque);  /* after a short write, once */
 void chardev_room_changed(CharBack *c);     /* the front has room again */
 void chardev_close(CharBack *c);            /* NULL is fine; waits up to a second for output to leave */
+/* What comes for a device: bytes, or NULL for a break, for the front of that number; false: it is dropped. */
+typedef bool CharGate(void *opaque, CharBack *c, unsigned front, const uint8_t *buf, size_t len);
+void chardev_set_gate(CharBack *c, CharGate *gate, void *opaque);
+/* The same from a recording, past the gate; false: there is no such device, or it has no room. */
+bool chardev_inject(CharBack *c, unsigned front, const uint8_t *buf, size_t len);
 /* Ctrl-A x on a multiplexed back. */
 void chardev_on_quit(CharBack *c, void (*fn)(void *opaque), void *opaque);
 /* What a ring buffer holds, taken out (ringbuf only): tests and the monitor. */

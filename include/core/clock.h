@@ -29,7 +29,14 @@ typedef struct Timer {      /* embedded by value in its owner; fields belong to 
 } Timer;
 
 Clock *clock_new_host(void);            /* follows the host's monotonic clock; made stopped, at 0 */
-Clock *clock_new_manual(void);          /* moves only by clock_step(): tests, record and replay */
+Clock *clock_new_manual(void);          /* moves only by clock_step(): tests */
+/* Guest time is what `counted` says, in ns, plus what clock_skip() has added: -icount.  Its timers are fired by
+ * who counts, with clock_fire(), never by the loop; clock_now() needs the machine lock. */
+Clock *clock_new_counted(void);
+void clock_count_by(Clock *c, int64_t (*counted)(void *opaque), void *opaque);
+bool clock_counted(const Clock *c);
+void clock_skip(Clock *c, int64_t to_ns);
+unsigned clock_fire(Clock *c);          /* what is due, in order; how many that were */
 void clock_free(Clock *c);
 int64_t clock_now(const Clock *c);      /* ns of guest time since the machine was created */
 bool clock_running(const Clock *c);

@@ -23,6 +23,7 @@ enum { LOOP_IN = 1 << 0, LOOP_OUT = 1 << 1, LOOP_HUP = 1 << 2 };
 
 Loop *loop_new(Clock *clock);                   /* fires the clock's timers; does not own it */
 void loop_free(Loop *l);
+Clock *loop_clock(const Loop *l);
 GMainContext *loop_context(Loop *l);            /* for libraries that bring GSources */
 /* Poll once (at most max_ns of host time, -1: as long as it takes), then fire timers, watches and
  * posts.  Called without the lock; returns without it. */

@@ -40,6 +40,8 @@ typedef struct MachineWatch {
  * follow each other by index are siblings.  All 0: one package of cores with one thread each. */
 typedef struct CpuTopology { unsigned sockets, dies, cores, threads; } CpuTopology;
 
+typedef struct Icount Icount;       /* core/icount.h */
+
 struct Machine {
     Loop *loop;
     Clock *clock;
@@ -59,6 +61,7 @@ struct Machine {
     /* Names from -chardev, -drive to objects, for device properties; set by system/ or a test. */
     void *(*resolve)(void *opaque, PropKind kind, const char *id, GError **errp);
     void *resolve_opaque;
+    Icount *icount;                 /* time is a number of instructions; NULL: it is the host's */
     const Irqchip *irqchip;         /* interrupt controllers in the host's kernel; NULL: the models do it all */
 };
 

@@ -50,6 +50,7 @@ typedef struct Command {
     const char *help;
     bool paused;            /* processors stand still while it runs */
     bool (*run)(Session *s, const ArgValue *a, GString *out, GError **errp);
+    bool changes;           /* the machine: what a recording must know of (core/replay.h) */
 } Command;
 
 extern const Command monitor_commands[];            /* ends with a NULL name */

@@ -10,7 +10,7 @@
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include "core/machine.h"
+#include "core/icount.h"
 
 typedef enum DriveInterface { DRIVE_IDE, DRIVE_FLOPPY, DRIVE_NONE } DriveInterface;
 
@@ -68,6 +68,11 @@ typedef struct Config {
     bool gdb_default;               /* -s */
     bool no_reboot, no_shutdown, paused, daemonize;
     char *log_items, *log_file, *pidfile;
+    bool icount, icount_awake;      /* time is counted in instructions; idle guests do not sleep */
+    unsigned icount_shift;
+    uint64_t icount_seed;
+    char *rr_record, *rr_replay;    /* NULL: not asked for */
+    Replay *rr;                     /* rr_replay, read; the machine's from when it is built */
     bool show_config;
     bool resolved;
 } Config;

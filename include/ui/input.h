@@ -36,10 +36,20 @@ typedef struct InputSink {      /* a keyboard or a pointing device; unused membe
     struct InputSink *next;
 } InputSink;
 
+typedef struct InputEvent {
+    enum { INPUT_EVENT_KEY, INPUT_EVENT_MOVE, INPUT_EVENT_BUTTONS } kind;
+    const InputKey *key;
+    bool down;
+    int move[3];                /* dx, dy, dz */
+    unsigned mask;
+} InputEvent;
+
 Input *input_new(void);
 void input_free(Input *in);
 void input_add(Input *in, InputSink *s);            /* the latest added of a kind gets the events */
 void input_remove(Input *in, InputSink *s);
+/* Asked before anything reaches a device; false: it is dropped. */
+void input_set_gate(Input *in, bool (*gate)(void *opaque, const InputEvent *e), void *opaque);
 void input_key(Input *in, const InputKey *key, bool down);
 void input_move(Input *in, int dx, int dy, int dz);
 void input_buttons(Input *in, unsigned mask);

@@ -29,6 +29,7 @@ X86Cpu *x86_cpu_new(Machine *m, unsigned index, const char *model, GError **errp
     c->phys_mask = mask64(x86_phys_bits(c));
     vcpu_init(&c->vcpu, m, index);
     c->vcpu.tsc_khz = x86_tsc_khz(c);
+    c->counted = clock_counted(m->clock);
     x86_mmu_new(c);
     if (!x86_hostrun_new(c, errp)) {
         x86_cpu_free(c);
@@ -160,7 +161,7 @@ static void reset_core(X86Cpu *c)
     c->dr[6] = DR6_FIXED;
     c->dr[7] = DR7_FIXED;
     c->debug.pending = 0;
-    c->debug.alone = c->debug.stop = false;
+    c->debug.alone = c->debug.stop = c->debug.apart = false;
     c->sti_shadow = c->ss_shadow = c->nmi_blocked = false;
     memset(&c->exc, 0, sizeof(c->exc));
     c->exc.vector = c->exc.delivering = -1;

@@ -134,8 +134,14 @@ void x86_watch_access(X86Cpu *c, uint64_t linear, unsigned len, bool write)
     }
     for (unsigned i = 0; i < c->debug.n; i++) {
         const X86Watch *w = &c->debug.list[i];
-        if ((write ? w->write : w->read) && overlaps(w, linear, len) && noting(c) && !c->debug.stop) {
-            c->debug.stop = c->debug.alone = true;
+        if (!(write ? w->write : w->read) || !overlaps(w, linear, len)) {
+            continue;
+        }
+        /* Counted, a string instruction must not become more instructions because somebody watches */
+        x86_apart(c);
+        if ((c->counted || noting(c)) && !c->debug.stop) {
+            c->debug.stop = true;
+            c->debug.alone |= !c->counted;
             c->debug.hit = *w;
             c->debug.hit_write = write;
         }

@@ -34,7 +34,7 @@ static void rewind_rip(X86Cpu *c)
 static G_NORETURN void raise_fault(X86Cpu *c, unsigned vector, bool has_error, uint32_t error)
 {
     rewind_rip(c);
-    c->exc.switched = false;
+    c->exc.switched = c->exc.again = false;
     c->debug.pending = 0;               /* what the instruction had hit is hit again */
     c->debug.alone = c->debug.stop = false;
     c->exc.vector = vector;
@@ -47,7 +47,17 @@ static G_NORETURN void raise_fault(X86Cpu *c, unsigned vector, bool has_error, u
 void x86_restart(X86Cpu *c)
 {
     rewind_rip(c);
+    c->exc.again = true;
     unwind(c);
+}
+
+/* Between two instructions, while an event is delivered, the count is exact. */
+void x86_go_apart(X86Cpu *c)
+{
+    if (!c->debug.apart && c->cur && !c->exc.switched && c->exc.delivering < 0) {
+        c->debug.apart = true;
+        x86_restart(c);
+    }
 }
 
 void x86_raise(X86Cpu *c, unsigned vector)
@@ -71,7 +81,7 @@ void x86_raise_pf(X86Cpu *c, uint64_t linear, uint32_t error)
 
 void x86_raise_trap(X86Cpu *c, unsigned vector, bool soft_int)
 {
-    c->debug.alone = false;
+    c->debug.alone = c->exc.again = false;
     if (soft_int) {
         x86_software_interrupt(c, vector, false);
         c->exc.vector = -1;
@@ -98,6 +108,7 @@ static void set_ferr(X86Cpu *c, bool level)
 
 void x86_numeric_error(X86Cpu *c)
 {
+    x86_apart(c);
     if (c->cr0 & CR0_NE) {
         x86_raise(c, EXC_MF);
     }

@@ -51,6 +51,15 @@ static bool has_code(const MemSection *s, hwaddr gpa)
     return __atomic_load_n(section_page_flags(s, gpa), __ATOMIC_RELAXED) & RAM_PAGE_CODE;
 }
 
+/* RAM or ROM; anything else may be a device, which an instruction reaches alone. */
+static Target check_device(X86Cpu *c, Target t)
+{
+    if (!t.host && !(t.found && t.section.host)) {
+        x86_apart(c);
+    }
+    return t;
+}
+
 /* The target of an access that lies in one page; raises #PF. */
 static Target find_target(X86Cpu *c, uint64_t linear, Access access, TlbKind kind)
 {
@@ -67,7 +76,8 @@ static Target find_target(X86Cpu *c, uint64_t linear, Access access, TlbKind kin
     }
     if (io->tag == page && io->kind == kind && mmu_valid(c->mmu, io->generation)
         && (access == ACCESS_READ || io->writable)) {
-        return (Target){ .gpa = io->gpa | (linear & ~X86_PAGE_MASK), .section = io->section, .found = true };
+        t = (Target){ .gpa = io->gpa | (linear & ~X86_PAGE_MASK), .section = io->section, .found = true };
+        return check_device(c, t);
     }
     c->mmu->misses++;
     if (!mmu_walk(c, linear, access, kind, &w, &error)) {
@@ -79,7 +89,7 @@ static Target find_target(X86Cpu *c, uint64_t linear, Access access, TlbKind kin
     t = (Target){ .gpa = w.gpa };
     t.found = as_find(c->vcpu.mem, w.gpa, &t.section);
     if (!t.found) {
-        return t;
+        return check_device(c, t);
     }
     bool whole = covers_page(&t.section, w.gpa & X86_PAGE_MASK);
     if (t.section.host) {
@@ -97,7 +107,7 @@ static Target find_target(X86Cpu *c, uint64_t linear, Access access, TlbKind kin
     } else if (whole) {
         mmu_fill_io(c, linear, &w, kind, &t.section);
     }
-    return t;
+    return check_device(c, t);
 }
 
 /* ---- accesses ---- */

@@ -2,6 +2,7 @@
  * tests/insn/fake_cpu.c - the fakes behind fake_cpu.h, and random states.
  */
 #include "fake_cpu.h"
+#include "core/icount.h"
 
 #include <setjmp.h>
 #include <stdlib.h>
@@ -242,3 +243,7 @@ void random_cpu(unsigned bits)
     cpu->cc = cc_from_flags(random64());
     fake_cpu_set_mode(bits);
 }
+
+/* Never counted */
+void x86_go_apart(X86Cpu *c) { }
+uint64_t icount_random(Icount *ic) { return 0; }

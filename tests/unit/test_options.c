@@ -64,6 +64,7 @@ static const char *const samples[] = {
     "-s", "-gdb tcp::1234", "-gdb stdio",
     "-no-reboot", "-no-shutdown", "-action reboot=shutdown,shutdown=pause", "-daemonize", "-pidfile p",
     "-d int,guest_errors", "-D log",
+    "-icount 0,sleep=off", "-rr record=f",
     "-show-config",
 };
 static const char *const printing[] = { "-help", "-h", "--help", "-help-markdown", "-version" };

@@ -103,6 +103,7 @@ typedef struct X86Debug {
     bool data;                          /* some access may hit something */
     bool alone;                         /* the next instruction hits something: execute it alone */
     uint32_t pending;                   /* DR6 bits of a trap behind the instruction */
+    bool apart;                         /* this instruction, or the next, is a block by itself: x86_apart() */
     bool stop, hit_write;               /* the debugger's list was hit: run() returns RUN_DEBUG */
     X86Watch hit;                       /* which of it, and whether by a store */
 } X86Debug;
@@ -162,6 +163,7 @@ typedef struct X86Cpu {
         bool has_error, software, soft_int /* INT n, INT3, INTO, INT1 */, ext;
         uint64_t cr2;
         uint32_t dr6;                   /* of a #DB */
+        bool again;                     /* the instruction was given up, and nothing raised */
         bool switched;                  /* a task switch is past its commit point: RIP is the new task's */
         int delivering;                 /* vector being delivered when another fault came; -1 */
     } exc;
@@ -178,6 +180,7 @@ typedef struct X86Cpu {
     const X86Model *model;              /* -cpu: what CPUID says; target/x86/cpuid.c */
     uint64_t phys_mask;                 /* all ones in a physical address's bits: MAXPHYADDR of the model */
     uint64_t insn_count;                /* executed so far, kept by the accelerator */
+    bool counted;                       /* time is a number of instructions: core/icount.h */
     uint64_t *rows_bound;               /* a bit for each row that x86_bind() met, if a test asks; or NULL */
     /* Words that translated code reaches as it reaches the registers (accel/dbt/dbt.h) */
     struct {

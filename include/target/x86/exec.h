@@ -29,6 +29,16 @@ void x86_numeric_clear(X86Cpu *c);
 G_NORETURN void x86_raise_trap(X86Cpu *c, unsigned vector, bool soft_int);
 /* The instruction is given up, and nothing raised: the run loop comes to it again. */
 G_NORETURN void x86_restart(X86Cpu *c);
+/* Where time is a number of instructions: what reaches a device or asks for the time begins with this, before it
+ * changes anything.  It returns when the instruction is a block by itself, so that c->insn_count is exact and requests
+ * are looked at before the next; else it gives the instruction up, and it comes again so. */
+void x86_go_apart(X86Cpu *c);
+static inline void x86_apart(X86Cpu *c)
+{
+    if (G_UNLIKELY(c->counted)) {
+        x86_go_apart(c);
+    }
+}
 /* Take c->exc, or an external interrupt; false: shutdown (triple fault). */
 bool x86_deliver(X86Cpu *c);
 bool x86_deliver_interrupt(X86Cpu *c, unsigned vector);

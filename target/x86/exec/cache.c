@@ -6,6 +6,7 @@
  * the host's accesses as the guest's.
  */
 #include <sys/random.h>
+#include "core/icount.h"
 #include "gen/x86-exec.h"
 #include "target/x86/alu.h"
 #include "target/x86/mem.h"
@@ -55,8 +56,15 @@ void exec_clwb(X86Cpu *c, const X86Insn *in) { exec_clflush(c, in); }
 static void put_random(X86Cpu *c, const X86Insn *in)
 {
     uint64_t v = 0;
-    bool ok = c->observer ? c->observer->random(c->observer, &v) : getrandom(&v, sizeof(v), GRND_NONBLOCK) == sizeof(v);
+    bool ok = true;
 
+    if (c->observer) {
+        ok = c->observer->random(c->observer, &v);
+    } else if (c->counted) {
+        v = icount_random(c->vcpu.machine->icount);
+    } else {
+        ok = getrandom(&v, sizeof(v), GRND_NONBLOCK) == sizeof(v);
+    }
     v = ok ? v & ~0ull >> (64 - in->opsize) : 0;
     c->regs[in->rm] = in->opsize == 16 ? (c->regs[in->rm] & ~0xffffull) | v : v;
     c->cc = ok ? CC_CF : 0;

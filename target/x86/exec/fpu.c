@@ -27,7 +27,8 @@ void fpu_check_pending(X86Cpu *c)
 {
     if (c->fpu.fsw & FSW_ES) {
         x86_numeric_error(c);
-    } else {
+    } else if (G_UNLIKELY(c->ferr)) {
+        x86_apart(c);
         x86_numeric_clear(c);
     }
 }
@@ -138,6 +139,7 @@ void exec_wait(X86Cpu *c, const X86Insn *in)
 void exec_fninit(X86Cpu *c, const X86Insn *in)
 {
     fpu_check_x87(c, false);
+    x86_apart(c);
     fpu_init(&c->fpu);
     x86_numeric_clear(c);
 }
@@ -145,6 +147,7 @@ void exec_fninit(X86Cpu *c, const X86Insn *in)
 void exec_fnclex(X86Cpu *c, const X86Insn *in)
 {
     fpu_check_x87(c, false);
+    x86_apart(c);
     c->fpu.fsw &= ~(FSW_EXCEPTIONS | FSW_SF | FSW_ES | FSW_B);
     x86_numeric_clear(c);
 }

@@ -45,6 +45,7 @@ static unsigned io_size(const X86Insn *in)
 /* May the program use the ports, and does somebody wait for it? */
 static void check_ports(X86Cpu *c, uint16_t port, unsigned size)
 {
+    x86_apart(c);
     check_port(c, port, size);
     if (c->debug.ports) {
         x86_watch_port(c, port, size);

@@ -20,6 +20,7 @@ static uint64_t read_cr8(X86Cpu *c)
     if (!v->intctl) {
         return 0;
     }
+    x86_apart(c);
     machine_lock(v->machine);
     uint8_t tpr = v->intctl->get_tpr(v->intctl_opaque);
     machine_unlock(v->machine);
@@ -34,6 +35,7 @@ static bool write_cr8(X86Cpu *c, uint64_t value)
         return false;
     }
     if (v->intctl) {
+        x86_apart(c);
         machine_lock(v->machine);
         v->intctl->set_tpr(v->intctl_opaque, (uint8_t)value);
         machine_unlock(v->machine);
@@ -122,6 +124,7 @@ void exec_rdmsr(X86Cpu *c, const X86Insn *in)
     uint64_t v;
 
     require_row(c, in);
+    x86_apart(c);
     require_gp(c, x86_msr_read(c, (uint32_t)c->regs[X86_RCX], &v));
     set_edx_eax(c, v);
 }
@@ -129,12 +132,14 @@ void exec_rdmsr(X86Cpu *c, const X86Insn *in)
 void exec_wrmsr(X86Cpu *c, const X86Insn *in)
 {
     require_row(c, in);
+    x86_apart(c);
     require_gp(c, x86_msr_write(c, (uint32_t)c->regs[X86_RCX], edx_eax(c)));
 }
 
 static void require_tsc(X86Cpu *c)
 {
     require_gp(c, c->cpl == 0 || !(c->cr4 & CR4_TSD));
+    x86_apart(c);
 }
 
 void exec_rdtsc(X86Cpu *c, const X86Insn *in)

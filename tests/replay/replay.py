@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+"""Runs that go the same way each time: -icount and -rr, with guest.asm.
+
+Usage: replay.py TINAMOU ROM CASE
+"""
+import os
+import pathlib
+import re
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+
+SLOW = float(os.environ.get('TINAMOU_SLOW', '1'))
+# CI's hosts may lack what the translator needs
+HAS_DBT = 'bmi2' in pathlib.Path('/proc/cpuinfo').read_text()
+ACCELS = ['interp', 'dbt'] if HAS_DBT else ['interp']
+
+
+class Bench:
+    def __init__(self, tinamou, rom, folder):
+        self.tinamou, self.rom, self.dir = tinamou, rom, pathlib.Path(folder)
+
+    def command(self, *args, accel='interp', serial='null'):
+        return [self.tinamou, '-nodefaults', '-vga', 'none', '-display', 'none', '-bios', self.rom, '-m', '16M', '-accel',
+                accel, '-device', 'isa-debug-exit', '-serial', serial, '-d', 'stats', *map(str, args)]
+
+    def run(self, *args, status=1, **kw):
+        done = subprocess.run(self.command(*args, **kw), capture_output=True, text=True, timeout=60 * SLOW,
+                              stdin=subprocess.DEVNULL)
+        assert done.returncode == status, done
+        return done
+
+    def result(self, done):
+        """Instructions and hash."""
+        return re.search(r'stats: (\d+) instructions in ([\d.]+) s, hash ([0-9a-f]{16})', done.stderr).groups()
+
+    def record(self, name, keys, *args, accel='interp'):
+        """Runs the guest with somebody who types; the recording, and what it said and came to."""
+        file = self.dir / name
+        process = subprocess.Popen(self.command('-rr', f'record={file}', *args, accel=accel, serial='stdio'),
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for key in keys:
+            time.sleep(0.03)
+            process.stdin.write(key)
+            process.stdin.flush()
+        out, err = process.communicate(timeout=60 * SLOW)
+        assert process.returncode == 1, err
+        process.stderr = err
+        assert 'instructions recorded' in err, err
+        return file, out, self.result(process)
+
+
+def case_counted(b):
+    """The same instructions and the same hash each time, in every accelerator, with one processor and with two."""
+    for smp in 1, 2:
+        results = [b.result(b.run('-smp', smp, '-icount', 'shift=5,sleep=off', accel=a)) for a in ACCELS for _ in '12']
+        assert len(set(results)) == 1, results
+        print(smp, results[0])
+    # and another hash when something is otherwise
+    other = b.result(b.run('-icount', 'shift=4,sleep=off'))
+    assert other[2] != results[0][2]
+    # Real time: 600 rounds of 1 ms
+    began = time.monotonic()
+    b.run('-icount', 'shift=3')
+    assert time.monotonic() - began > 0.5
+
+
+def case_recorded(b):
+    """A recording with typed keys, made by one accelerator, replays in each to the same end, and says the same."""
+    runs = [(ACCELS[-1], 1), (ACCELS[0], 2)]
+    for accel, smp in runs:
+        file, out, result = b.record(f'{accel}.rr', 'some keys', '-smp', smp, '-icount', 'shift=5', accel=accel)
+        assert out == 'some keys', out
+        for again in ACCELS:
+            done = b.run('-rr', f'replay={file}', '-smp', smp, accel=again, serial='stdio', status=1)
+            assert done.stdout == out and b.result(done) == result, (done, result)
+            assert 'ended as recorded' in done.stderr, done
+    # The user ends it: so does the replay, there, and that is no failure
+    file = b.dir / 'quit.rr'
+    sock = b.dir / 'monitor'
+    process = subprocess.Popen(b.command('-rr', f'record={file}', '-monitor', f'unix:{sock},server=on,wait=off'),
+                               stderr=subprocess.PIPE, text=True)
+    while not sock.exists():
+        time.sleep(0.02)
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(str(sock))
+        for line in 'system_reset', 'o/b 0x3f8 0x41', 'info icount', 'quit':
+            time.sleep(0.1)
+            s.sendall(line.encode() + b'\n')
+        _, err = process.communicate(timeout=60 * SLOW)
+    assert process.returncode == 0, err
+    process.stderr = err
+    for accel in ACCELS:
+        done = b.run('-rr', f'replay={file}', accel=accel, serial='stdio', status=0)
+        assert b.result(done) == b.result(process), (done, err)
+        assert done.stdout == 'A', done
+
+
+def records(data):
+    """Where each record begins, and the end."""
+    at = 16 + struct.unpack_from('<I', data, 12)[0] + 4
+    while at < len(data):
+        yield at
+        name, length = data[at + 1], struct.unpack_from('<I', data, at + 2)[0]
+        at += 30 + name + length + 4
+    yield at
+
+
+def patched(data, at, offset, value):
+    """With a byte of the record changed, and its checksum made right again."""
+    end = next(r for r in records(data) if r > at)
+    body = bytearray(data[at:end - 4])
+    body[offset] = value
+    return data[:at] + bytes(body) + struct.pack('<I', zlib.crc32(body)) + data[end:]
+
+
+def case_refused(b):
+    """Files that are no recordings, damaged, cut off, of another machine: each is an error that says so."""
+    file, _, _ = b.record('good.rr', 'abc', accel=ACCELS[-1])
+    data = file.read_bytes()
+    starts = list(records(data))
+    bad = b.dir / 'bad.rr'
+
+    def replay(content, says, *args, status=1):
+        bad.write_bytes(content)
+        done = b.run('-rr', f'replay={bad}', *args, accel=ACCELS[-1], status=status)
+        assert says in done.stderr, (says, done.stderr)
+
+    replay(b'', 'no recording')
+    replay(b'TINAMOU-RR', 'no recording')
+    replay(data[:11] + b'\x09' + data[12:], 'version 9')
+    replay(data[:20] + b'\x00' + data[21:], 'damaged at its head')
+    replay(data[:12] + b'\xff\xff\xff\xff' + data[16:], 'damaged at its head')
+    replay(data[:starts[1] + 8] + b'\xa5' + data[starts[1] + 9:], f'damaged at byte {starts[1]}')
+    replay(patched(data, starts[0], 0, 99), f'damaged at byte {starts[0]}')
+    # A crash of the recorder: as far as it goes
+    replay(data[:starts[2] - 3], 'cut off here')
+    replay(data[:starts[0]], 'cut off here')
+    # What no guest did: a hash, an unknown chardev, a front that is not there, a place that it does not come to
+    event = next(s for s in starts if data[s] == 2)
+    check = next(s for s in starts if data[s] == 1)
+    replay(patched(data, check, 31, data[check + 31] ^ 1), 'registers differ')
+    replay(patched(data, event, 30, ord('x')), 'cannot come to this machine')
+    replay(patched(data, event, 30 + data[event + 1], 7), 'cannot come to this machine')
+    event = [s for s in starts[:-1] if data[s] == 2 and data[s + 14] != 255][-1]
+    replay(patched(data, event, 14, data[event + 14] + 1), 'does not do what it did')
+    # Another machine
+    replay(data, 'smp was 1, 1 1 1 1 and is 2', '-smp', 2)
+    replay(data, 'memory was 16M and is 17M', '-m', '17M')
+    image = b.dir / 'disk'
+    image.write_bytes(b'\0' * 65536)
+    args = '-drive', f'file={image},format=raw'
+    done = b.run('-rr', f'record={b.dir}/x', *args, status=1)
+    assert 'add -snapshot' in done.stderr, done
+    file, _, _ = b.record('disk.rr', 'q', *args, '-snapshot', accel=ACCELS[-1])
+    copy = b.dir / 'copy'
+    copy.write_bytes(image.read_bytes())
+    replay(file.read_bytes(), 'ended as recorded', '-drive', f'file={copy},format=raw')
+    copy.write_bytes(b'\1' * 65536)
+    replay(file.read_bytes(), 'the image has changed', '-drive', f'file={copy},format=raw')
+    # Accelerators that do not count; names that are no options
+    assert 'cannot count instructions' in b.run('-icount', '0', accel='kvm').stderr
+    assert 'record' in b.run('-rr', 'recrod=x').stderr
+    # Each bit of the beginning flipped: an error or the same run, never a crash
+    for at in range(0, len(data), max(1, len(data) // 40)):
+        bad.write_bytes(data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1:])
+        done = subprocess.run(b.command('-rr', f'replay={bad}', accel=ACCELS[-1]), capture_output=True, text=True,
+                              timeout=60 * SLOW, stdin=subprocess.DEVNULL)
+        assert done.returncode == 1 and 'tinamou: ' in done.stderr, (at, done)
+
+
+tinamou_, rom_, case = sys.argv[1:]
+with tempfile.TemporaryDirectory(prefix='tinamou-replay-') as tmp:
+    globals()[f'case_{case}'](Bench(tinamou_, rom_, tmp))
