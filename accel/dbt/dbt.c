@@ -175,6 +175,20 @@ static void follow_far(DbtVcpu *v, X86Cpu *c)
     }
 }
 
+/* find_translated() has seen whether the block at RIP goes on where it did. */
+static void follow_tail(DbtVcpu *v, X86Cpu *c)
+{
+    DbtTail *tail = (DbtTail *)(uintptr_t)(c->dbt.what - (uint64_t)v->cache.exec);
+    uint64_t page = c->dbt.page;
+
+    c->regs[X86_RIP] = rip_of(c, tail->offset);
+    Block *b = find_translated(v, c);
+    if (b && b->code == tail->code) {
+        tail->page = page;
+        tail->tag = jump_tag(c->fetch_gen, b->key);
+    }
+}
+
 static void follow_stale(DbtVcpu *v, X86Cpu *c)
 {
     Block *old = (Block *)(uintptr_t)c->dbt.what;
@@ -214,6 +228,9 @@ static void run_code(DbtVcpu *v, X86Cpu *c, const Block *b)
         break;
     case EXIT_FAR:
         follow_far(v, c);
+        break;
+    case EXIT_TAIL:
+        follow_tail(v, c);
         break;
     case EXIT_STALE:
         follow_stale(v, c);
@@ -409,6 +426,7 @@ static void info(Accel *accel, Vcpu *vcpu, GString *out)
         [EXIT_LOOKUP] = "exits to look up", [EXIT_LINK] = "exits to link",
         [EXIT_FAR] = "exits to another page", [EXIT_STALE] = "exits, stale block",
         [EXIT_BUDGET] = "exits, budget", [EXIT_HANDLERS] = "exits, not live",
+        [EXIT_TAIL] = "exits, page crossing",
     };
 
     engine_info(accel, vcpu, out);

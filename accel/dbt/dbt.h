@@ -20,6 +20,7 @@ typedef enum DbtExit {
     EXIT_FAR,                   /* the same for a jump to another page, whose DbtFar is at dbt.what */
     EXIT_STALE,                 /* the block dbt.what is invalid */
     EXIT_BUDGET,                /* nothing left of the counted instructions */
+    EXIT_TAIL,                  /* the block at dbt.what (a DbtTail) crosses a page: is the second the same? */
     EXIT_HANDLERS,              /* the instruction at RIP, and some behind it, by their handlers */
     EXIT_COUNT
 } DbtExit;
@@ -38,6 +39,13 @@ typedef struct DbtFar {
     int64_t offset;             /* of the target from the start of `page` */
     uint64_t which;             /* where in X86Cpu that tag is: dbt.tag or dbt.global_tag */
 } DbtFar;
+
+/* What a block that goes on in another page must find to be as it was decoded.  Lies in the code, behind it. */
+typedef struct DbtTail {
+    uint64_t page, tag;         /* dbt.page and dbt.tag; page 1: never */
+    uint64_t offset;            /* of the block in its page */
+    const void *code;           /* its entry */
+} DbtTail;
 
 typedef struct DbtJump {        /* an entry of the table for jumps whose target is not known before */
     uint64_t rip, tag;
@@ -69,7 +77,7 @@ typedef struct DbtVcpu {
         int (*enter)(X86Cpu *c, const void *code);
         const uint8_t *handlers, *handlers_last, *slow, *slow_last, *link, *far, *stale, *budget;
         const uint8_t *jump_other, *jump_old;           /* what trans_exit_indirect() does not find */
-        const uint8_t *load_sse, *load_avx, *load_avx512, *load_zmm, *load_x87, *spill, *not_live;
+        const uint8_t *load_sse, *load_avx, *load_avx512, *load_zmm, *load_x87, *spill, *not_live, *tail;
     } thunk;
     struct {
         uint64_t translated, insns, bytes, full, links, forwards;

@@ -126,6 +126,40 @@ static void test_code_at_two_addresses(void)
     finish();
 }
 
+/* An instruction whose second half lies in another page: that is mapped elsewhere, changes, is absent; and the
+ * first page is at two addresses, with another behind it each. */
+static void test_instruction_that_crosses_a_page(void)
+{
+    start();
+    map_page(0, 0x300000);
+    map_page(7, 0x300000);
+    map_page(8, 0x303000);
+    PUT(0x300ff0, 0xeb, 0x0b);                                          /* jmp to ffd */
+    PUT(0x300ffd, 0xb8, 0x34, 0x12);                                    /* mov eax, imm; hlt */
+    PUT(0x301000, 0x01, 0x00, 0xf4);
+    PUT(0x302000, 0x02, 0x00, 0xf4);
+    PUT(0x303000, 0x03, 0x00, 0xf4);
+    for (unsigned i = 0; i < 6; i++) {
+        map_page(1, i & 1 ? 0x302000 : 0x301000);
+        for (unsigned k = 0; k < 3; k++) {
+            g_assert_cmpint(run_at(0x40000ff0), ==, RUN_HALTED);
+            g_assert_cmphex(c->regs[X86_RAX], ==, i & 1 ? 0x21234 : 0x11234);
+            g_assert_cmpint(run_at(0x40007ff0), ==, RUN_HALTED);
+            g_assert_cmphex(c->regs[X86_RAX], ==, 0x31234);
+        }
+    }
+    PUT(0x302000, 0x05);
+    g_assert_cmpint(run_at(0x40000ff0), ==, RUN_HALTED);
+    g_assert_cmphex(c->regs[X86_RAX], ==, 0x51234);
+    map_page(1, 0);
+    PUT(AT_HANDLER + EXC_PF * 16, 0xf4);
+    c->regs[X86_RSP] = AT_STACK0;
+    g_assert_cmpint(run_at(0x40000ff0), ==, RUN_HALTED);
+    g_assert_cmphex(c->cr2, ==, 0x40001000);
+    g_assert_cmphex(peek(b, c->regs[X86_RSP] + 8, 8), ==, 0x40000ffd);
+    finish();
+}
+
 /* A block that others are linked to changes, again and again. */
 static void test_linked_block_changes(void)
 {
@@ -261,6 +295,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/dbt/target-page-mapped-elsewhere", test_target_page_is_mapped_elsewhere);
     g_test_add_func("/dbt/global-page-mapped-elsewhere", test_global_page_is_mapped_elsewhere);
+    g_test_add_func("/dbt/instruction-that-crosses-a-page", test_instruction_that_crosses_a_page);
     g_test_add_func("/dbt/code-at-two-addresses", test_code_at_two_addresses);
     g_test_add_func("/dbt/linked-block-changes", test_linked_block_changes);
     g_test_add_func("/dbt/fault-in-the-middle", test_fault_in_the_middle);

@@ -107,7 +107,7 @@ static void find_live_flags(Trans *t)
         t->live[i + 1] = live;
         live = is_quiet(t->c, in) ? (live & ~trans_flags_killed(in)) | in->row->flags_read : FL_STATUS;
     }
-    t->live[0] = live;
+    t->live[0] = t->b->tail_page == NO_PAGE ? live : FL_STATUS;     /* the fetch may fault */
 }
 
 /* ---- leaving ---- */
@@ -333,7 +333,7 @@ static void emit_side_exits(Trans *t)
 static bool worth_it(const Trans *t)
 {
     return (t->code64 || (t->b->key & MODE_FLAT)) && !(t->b->key & (MODE_TF | KEY_SINGLE | KEY_PLAIN | KEY_INVALID))
-        && t->b->tail_page == NO_PAGE && t->b->count;
+        && t->b->count;
 }
 
 /* What drives those that the host runs is their row: they need no entry in the table. */
@@ -448,11 +448,15 @@ DbtResult dbt_translate(DbtVcpu *v, Block *b)
     emit_imm(&t.e, H_T0, (uintptr_t)b);                 /* for dbt_make_stale() */
     emit_jmp_to(&t.e, v->thunk.stale);
     emit_align(&t.e, 16);
-    uint8_t *entry = t.e.p, *no_budget = emit_count(&t);
+    TailCheck tail;
+    uint8_t *entry = t.e.p;
+    trans_tail_check(&t, &tail);
+    uint8_t *no_budget = emit_count(&t);
     emit_body(&t, &handled);
     emit_side_exits(&t);
     emit_slow_ways(&t);
     trans_live_emit_loads(&t);
+    trans_tail_miss(&t, &tail);
     if (no_budget) {
         emit_no_budget(&t, no_budget);
     }

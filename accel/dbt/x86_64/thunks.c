@@ -171,6 +171,7 @@ void dbt_make_thunks(DbtVcpu *v)
     v->thunk.slow = make_call(&e, v, (uintptr_t)dbt_run_slow, true, done);
     v->thunk.slow_last = make_call(&e, v, (uintptr_t)dbt_run_slow, false, done);
     v->thunk.far = make_leave(&e, v, EXIT_FAR, done);
+    v->thunk.tail = make_leave(&e, v, EXIT_TAIL, done);
     make_jump_misses(v, &e, done);
     g_assert(!e.full);
     v->cache.start = v->cache.used = (size_t)(e.p - v->cache.rw);

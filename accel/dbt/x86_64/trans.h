@@ -102,6 +102,11 @@ bool trans_address(Trans *t, unsigned to);  /* of t->in, with the segment's base
 bool trans_effective(Trans *t, unsigned to);            /* without it: LEA */
 void trans_slow_if(Trans *t, unsigned cc);  /* by the handler if cc; flags are saved */
 
+/* ---- a block whose one instruction crosses into another page (tail.c) ---- */
+typedef struct TailCheck { uint8_t *entry, *page, *tag, *other, *old; } TailCheck;
+void trans_tail_check(Trans *t, TailCheck *k);          /* at the entry; flags are in AX */
+void trans_tail_miss(Trans *t, const TailCheck *k);     /* out of line */
+
 /* ---- registers ---- */
 extern const uint8_t trans_pinned[16];      /* the host register of a guest register, or H_NONE */
 static inline Operand trans_gs_reg(unsigned guest)
