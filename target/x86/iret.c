@@ -88,9 +88,10 @@ static void leave_protected(X86Cpu *c, unsigned size)
     uint32_t old = x86_rflags(c);
 
     frame_init(&f, c);
-    uint64_t rip = frame_pop(&f, size);
-    uint16_t selector = frame_pop(&f, size);
-    uint32_t flags = frame_pop(&f, size);
+    uint32_t flags = frame_peek(&f, 2 * size, size);    /* from the top down, as processors do */
+    uint16_t selector = frame_peek(&f, size, size);
+    uint64_t rip = frame_peek(&f, 0, size);
+    f.sp = (f.sp + 3 * size) & f.mask;
     if (size == 4 && (flags & FL_VM) && c->cpl == 0 && !lm) {
         to_vm86(c, &f, rip, selector, flags);
         return;
@@ -114,7 +115,7 @@ static void leave_protected(X86Cpu *c, unsigned size)
         ss_selector = frame_pop(&f, size);
         return_check_stack(c, &ss, ss_selector, rpl, code_is_64(c, &d));
     }
-    code_check_offset(c, &d, rip);
+    rip = code_check_offset(c, &d, rip);
     x86_desc_set_accessed(c, &d);
     if (new_stack) {
         return_set_accessed(c, &ss);

@@ -34,7 +34,7 @@ uint64_t x86_linear(X86Cpu *c, unsigned seg, uint64_t off, unsigned size, bool w
 
     if ((c->mode & MODE_CODE) == MODE_CODE64
         && !(x86_canonical(c, linear) && x86_canonical(c, linear + size - 1))) {
-        x86_segment_fault(c, seg);
+        x86_check_operand(c, seg, linear, size, size);
     }
     return linear;
 }
@@ -112,14 +112,28 @@ static Target find_target(X86Cpu *c, uint64_t linear, Access access, TlbKind kin
 
 /* ---- accesses ---- */
 
-static void check_address(X86Cpu *c, uint64_t linear, unsigned size, unsigned seg)
+void x86_check_alignment(X86Cpu *c, uint64_t linear, unsigned align)
 {
-    if (x86_long_mode(c) && !(x86_canonical(c, linear) && x86_canonical(c, linear + size - 1))) {
-        x86_segment_fault(c, seg);
-    }
-    if (mmu_checks_alignment(c) && (linear & (size - 1))) {
+    if (mmu_checks_alignment(c) && (linear & (align - 1))) {
         x86_raise_error(c, EXC_AC, 0);
     }
+}
+
+/* An operand that begins within canonical addresses is looked at for alignment before its end is. */
+void x86_check_operand(X86Cpu *c, unsigned seg, uint64_t linear, unsigned size, unsigned align)
+{
+    if (x86_long_mode(c) && !x86_canonical(c, linear)) {
+        x86_segment_fault(c, seg);
+    }
+    x86_check_alignment(c, linear, align);
+    if (x86_long_mode(c) && !x86_canonical(c, linear + size - 1)) {
+        x86_segment_fault(c, seg);
+    }
+}
+
+static void check_address(X86Cpu *c, uint64_t linear, unsigned size, unsigned seg)
+{
+    x86_check_operand(c, seg, linear, size, size);
 }
 
 static bool crosses_page(uint64_t linear, unsigned len)
@@ -297,13 +311,6 @@ void x86_st_bytes(X86Cpu *c, uint64_t linear, const void *buf, unsigned len)
 {
     check_address(c, linear, 1, X86_DS);
     write_bytes(c, linear, buf, len, mmu_privilege(c));
-}
-
-void x86_check_alignment(X86Cpu *c, uint64_t linear, unsigned align)
-{
-    if (mmu_checks_alignment(c) && (linear & (align - 1))) {
-        x86_raise_error(c, EXC_AC, 0);
-    }
 }
 
 void x86_probe_read(X86Cpu *c, uint64_t linear)

@@ -8,13 +8,20 @@
 
 /* ---- stacks ---- */
 
+/* Is it 64-bit code's? */
+static void frame_set_mode(Frame *f, bool flat)
+{
+    f->flat = flat;
+    f->mask = flat ? ~0ull : f->ss.ar & AR_DB ? 0xffffffff : 0xffff;
+    f->sp = f->c->regs[X86_RSP] & f->mask;
+}
+
 void frame_init(Frame *f, X86Cpu *c)
 {
     const X86Segment *ss = &c->seg[X86_SS];
 
-    *f = (Frame){ .c = c, .ss = *ss, .flat = x86_in_code64(c), .supervisor = c->cpl < 3 };
-    f->mask = f->flat ? ~0ull : ss->ar & AR_DB ? 0xffffffff : 0xffff;
-    f->sp = c->regs[X86_RSP] & f->mask;
+    *f = (Frame){ .c = c, .ss = *ss, .supervisor = c->cpl < 3 };
+    frame_set_mode(f, x86_in_code64(c));
 }
 
 static uint64_t frame_linear(const Frame *f, uint64_t off, unsigned size, bool write)
@@ -135,11 +142,14 @@ void code_check_present(X86Cpu *c, const X86Desc *d, uint16_t selector)
     }
 }
 
-void code_check_offset(X86Cpu *c, const X86Desc *d, uint64_t offset)
+uint64_t code_check_offset(X86Cpu *c, const X86Desc *d, uint64_t offset)
 {
-    if (code_is_64(c, d) ? !x86_canonical(c, offset) : offset > d->limit) {
+    uint64_t rip = code_is_64(c, d) ? offset : (uint32_t)offset;
+
+    if (code_is_64(c, d) ? !x86_canonical(c, rip) : rip > d->limit) {
         x86_raise_error(c, EXC_GP, 0);
     }
+    return rip;
 }
 
 void code_commit(X86Cpu *c, X86Desc *d, uint16_t selector, unsigned cpl, uint64_t rip)
@@ -320,7 +330,7 @@ void x86_far_jump(X86Cpu *c, uint16_t selector, uint64_t offset, unsigned size)
         return;
     }
     code_check_direct(c, &d, selector);
-    code_check_offset(c, &d, offset);
+    offset = code_check_offset(c, &d, offset);
     x86_desc_set_accessed(c, &d);
     code_commit(c, &d, selector, c->cpl, offset);
 }
@@ -345,15 +355,18 @@ void x86_far_call(X86Cpu *c, uint16_t selector, uint64_t offset, unsigned size)
             return;
         }
         code_check_direct(c, &d, selector);
-        code_check_offset(c, &d, offset);
     }
     frame_init(&f, c);
+    if (!real) {
+        frame_set_mode(&f, code_is_64(c, &d));  /* pushes are the new code's (volume 2, CALL) */
+    }
     frame_push(&f, c->seg[X86_CS].selector, size);
     frame_push(&f, c->regs[X86_RIP], size);
     if (real) {
         x86_seg_set_real(c, X86_CS, selector);
         c->regs[X86_RIP] = offset;
     } else {
+        offset = code_check_offset(c, &d, offset);
         x86_desc_set_accessed(c, &d);
         code_commit(c, &d, selector, c->cpl, offset);
     }
@@ -438,8 +451,9 @@ void x86_far_return(X86Cpu *c, unsigned size, unsigned drop)
     Frame f;
 
     frame_init(&f, c);
-    uint64_t rip = frame_pop(&f, size);
-    uint16_t selector = frame_pop(&f, size);
+    uint16_t selector = frame_peek(&f, size, 2);        /* processors read it first, and no more of its slot */
+    uint64_t rip = frame_peek(&f, 0, size);
+    f.sp = (f.sp + 2 * size) & f.mask;
     if (!x86_protected(c)) {
         if (rip > c->seg[X86_CS].limit) {
             x86_raise_error(c, EXC_GP, 0);
@@ -453,7 +467,7 @@ void x86_far_return(X86Cpu *c, unsigned size, unsigned drop)
     return_check_code(c, &d, selector);
     unsigned rpl = selector & 3;
     if (rpl == c->cpl) {
-        code_check_offset(c, &d, rip);
+        rip = code_check_offset(c, &d, rip);
         x86_desc_set_accessed(c, &d);
         code_commit(c, &d, selector, rpl, rip);
         frame_commit_sp(&f);
@@ -466,7 +480,7 @@ void x86_far_return(X86Cpu *c, unsigned size, unsigned drop)
     uint64_t sp = frame_pop(&f, size);
     uint16_t ss_selector = frame_pop(&f, size);
     return_check_stack(c, &ss, ss_selector, rpl, code_is_64(c, &d));
-    code_check_offset(c, &d, rip);
+    rip = code_check_offset(c, &d, rip);
     x86_desc_set_accessed(c, &d);
     return_set_accessed(c, &ss);
     code_commit(c, &d, selector, rpl, rip);

@@ -31,7 +31,8 @@ void frame_commit(Frame *f, unsigned level);    /* SS and RSP, of this privilege
 
 /* A far transfer's new code segment: volume 2, JMP, CALL, RET.  Raises #GP or #NP. */
 void code_check_present(X86Cpu *c, const X86Desc *d, uint16_t selector);
-void code_check_offset(X86Cpu *c, const X86Desc *d, uint64_t offset);
+/* What RIP gets: of the offset, compatibility mode takes 32 bits. */
+uint64_t code_check_offset(X86Cpu *c, const X86Desc *d, uint64_t offset);
 /* CS, CPL and RIP; the last step of a transfer. */
 void code_commit(X86Cpu *c, X86Desc *d, uint16_t selector, unsigned cpl, uint64_t rip);
 static inline bool code_is_64(const X86Cpu *c, const X86Desc *d)

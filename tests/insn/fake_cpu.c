@@ -77,6 +77,7 @@ uint64_t x86_ld(X86Cpu *c, uint64_t linear, unsigned size)
 void x86_st(X86Cpu *c, uint64_t linear, uint64_t val, unsigned size) { x86_st_bytes(c, linear, &val, size); }
 
 void x86_check_alignment(X86Cpu *c, uint64_t linear, unsigned align) { }
+void x86_check_operand(X86Cpu *c, unsigned seg, uint64_t linear, unsigned size, unsigned align) { }
 
 uint64_t x86_linear(X86Cpu *c, unsigned seg, uint64_t off, unsigned size, bool write)
 {

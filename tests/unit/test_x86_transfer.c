@@ -379,11 +379,23 @@ static void test_long_jump_between_submodes(void)
     g_assert_cmphex(c->regs[X86_RIP], ==, 0xfffffff0);
 }
 
+/* Of a 64-bit offset compatibility mode takes 32 bits, before the limit is checked: as silicon does. */
+static void test_long_to_compatibility_cuts_offset(void)
+{
+    bench_long(b, 0);
+    g_assert_cmpint(jump64(SEL_CODE0, 0x700001234), ==, NOTHING);
+    g_assert_cmphex(c->regs[X86_RIP], ==, 0x1234);
+    bench_long(b, 0);
+    push(8, SEL_CODE0);
+    push(8, 0x700001234);
+    g_assert_cmpint(EXEC(b, 0x48, 0xcb), ==, NOTHING);                  /* retfq */
+    g_assert_cmphex(c->regs[X86_RIP], ==, 0x1234);
+}
+
 static void test_long_jump_refused(void)
 {
     bench_long(b, 0);
     assert_raised(b, jump64(SEL_CODE64, 0x800000000000), EXC_GP, 0);
-    assert_raised(b, jump64(SEL_CODE0, 0x100000000), EXC_GP, 0);        /* beyond a 32-bit limit */
     assert_raised(b, jump64(SEL_TSS_B, 0), EXC_GP, SEL_TSS_B);          /* no tasks */
     bench_desc(b, AT_GDT, SEL_FREE, 0, 0, AR_P | AR_S | AR_CODE | AR_RW | AR_L | AR_DB);
     assert_raised(b, jump64(SEL_FREE, 0), EXC_GP, SEL_FREE);            /* L and D */
@@ -698,6 +710,7 @@ static void test_sysenter(void)
     X(call_and_return_same_level) X(call_stack_fault) X(return_outer) X(return_refused) X(iret_flags) \
     X(iret_16_bit) X(iret_in_vm86) X(gate_inner) X(gate_16_bit_same_level) X(gate_refused) \
     X(long_jump_between_submodes) X(long_jump_refused) X(long_gate) X(long_iret) X(task_jump) \
+    X(long_to_compatibility_cuts_offset) \
     X(task_call_and_return) X(task_gate_interrupt) X(task_16_bit) X(task_vm86) X(task_refused) \
     X(task_bad_segments) X(task_trap_flag) X(syscall) X(sysret_checks_rcx) X(sysenter)
 ALL_TESTS(TEST)

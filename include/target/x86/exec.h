@@ -62,6 +62,8 @@ void x86_ld_bytes(X86Cpu *c, uint64_t linear, void *buf, unsigned len);         
 void x86_st_bytes(X86Cpu *c, uint64_t linear, const void *buf, unsigned len);   /* all or nothing */
 /* #AC, where it is on: the other two do not check it for blocks of bytes (volume 3A, 6.15, table 6-7). */
 void x86_check_alignment(X86Cpu *c, uint64_t linear, unsigned align);
+/* What x86_ld_bytes() and x86_st_bytes() do not know: the segment (its limit is checked before), and that. */
+void x86_check_operand(X86Cpu *c, unsigned seg, uint64_t linear, unsigned size, unsigned align);
 void x86_probe_read(X86Cpu *c, uint64_t linear);        /* raises if a load of the byte would */
 void x86_probe_write(X86Cpu *c, uint64_t linear, unsigned len);                 /* raises if a store would */
 /* Host address for a locked operation of `size` bytes that lies in one page of RAM, else NULL: the

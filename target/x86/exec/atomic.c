@@ -293,13 +293,14 @@ static void slow_pair(X86Cpu *c, void *opaque)
 
 static void cmpxchg16b(X86Cpu *c, const X86Insn *in)
 {
-    Pair p = { .linear = x86_linear(c, in->segment, x86_offset(c, in), 16, true),
+    Pair p = { .linear = x86_operand(c, in, 16, true),
                .low = c->regs[X86_RAX], .high = c->regs[X86_RDX],
                .new_low = c->regs[X86_RBX], .new_high = c->regs[X86_RCX] };
 
-    if (p.linear & 15) {
+    if (p.linear & 15) {                /* before it is looked at whether it is canonical */
         x86_raise_error(c, EXC_GP, 0);
     }
+    x86_check_operand(c, in->segment, p.linear, 16, 1);
     void *host = x86_rmw(c, p.linear, 16);
     if (host) {
         __asm__ volatile("lock cmpxchg16b %0\n\tsetz %1"

@@ -2,7 +2,8 @@
  * target/x86/exec/branch.c - near JMP, Jcc, CALL, RET, LOOPcc, JCXZ.
  *
  * Follows the Intel SDM, volume 2.  A target beyond CS's limit, or that is not canonical, is a fault
- * of the branch (volume 1, 6.3), so it is checked before anything changes.  A Jcc that is not taken
+ * of the branch (volume 1, 6.3), so it is checked before any register changes; CALL has pushed by then, as on
+ * silicon.  A Jcc that is not taken
  * goes on with the instruction behind it; all others return to the run loop.
  */
 #include "form.h"
@@ -54,9 +55,9 @@ void exec_jcc(X86Cpu *c, const X86Insn *in)
 static uint64_t indirect(X86Cpu *c, const X86Insn *in)
 {
     switch (in->opsize) {
-    case 64: return target(c, in, load_rm64(c, in));
-    case 32: return target(c, in, load_rm32(c, in));
-    default: return target(c, in, load_rm16(c, in));
+    case 64: return load_rm64(c, in);
+    case 32: return load_rm32(c, in);
+    default: return load_rm16(c, in);
     }
 }
 
@@ -67,7 +68,7 @@ static void jmp_relative(X86Cpu *c, const X86Insn *in)
 
 void exec_jmp(X86Cpu *c, const X86Insn *in)
 {
-    c->regs[X86_RIP] = in->row->operand[0].kind == OPK_J ? relative(c, in) : indirect(c, in);
+    c->regs[X86_RIP] = in->row->operand[0].kind == OPK_J ? relative(c, in) : target(c, in, indirect(c, in));
 }
 
 /* rCX as wide as addresses are, one less; the flags stay. */
@@ -108,28 +109,29 @@ void exec_jcxz(X86Cpu *c, const X86Insn *in)
 
 /* ---- calls ---- */
 
-static ALWAYS_INLINE void call(X86Cpu *c, const X86Insn *in, uint64_t to)
+void exec_call(X86Cpu *c, const X86Insn *in)
 {
+    uint64_t to = in->row->operand[0].kind == OPK_J ? c->regs[X86_RIP] + in->imm : indirect(c, in);
+    uint64_t old = c->regs[X86_RSP];
+
     switch (in->opsize) {
     case 64: x86_push64(c, c->regs[X86_RIP]); break;
     case 32: x86_push32(c, (uint32_t)c->regs[X86_RIP]); break;
     default: x86_push16(c, (uint16_t)c->regs[X86_RIP]); break;
     }
-    c->regs[X86_RIP] = to;
-}
-
-void exec_call(X86Cpu *c, const X86Insn *in)
-{
-    call(c, in, in->row->operand[0].kind == OPK_J ? relative(c, in) : indirect(c, in));
+    uint64_t sp = c->regs[X86_RSP];
+    c->regs[X86_RSP] = old;             /* so a fault finds it */
+    c->regs[X86_RIP] = target(c, in, to);
+    c->regs[X86_RSP] = sp;
 }
 
 static void call64_relative(X86Cpu *c, const X86Insn *in)
 {
-    uint64_t to = relative(c, in), sp = c->regs[X86_RSP] - 8;
+    uint64_t sp = c->regs[X86_RSP] - 8;
 
     x86_store64(c, X86_SS, sp, c->regs[X86_RIP]);
+    c->regs[X86_RIP] = relative(c, in);
     c->regs[X86_RSP] = sp;
-    c->regs[X86_RIP] = to;
 }
 
 /* RET n drops n bytes of arguments. */

@@ -7,6 +7,7 @@
  */
 #include <sys/random.h>
 #include "core/icount.h"
+#include "fpu.h"
 #include "gen/x86-exec.h"
 #include "target/x86/alu.h"
 #include "target/x86/mem.h"
@@ -34,13 +35,12 @@ void exec_movdir64b(X86Cpu *c, const X86Insn *in)
 {
     uint8_t line[64];
     uint64_t off = c->regs[in->reg] & ~0ull >> (64 - in->addrsize);
-    uint64_t from = x86_operand(c, in, sizeof(line), false);
-    uint64_t to = x86_segmented(c, X86_ES, off, sizeof(line), true);
 
+    fpu_load(c, in, x86_operand(c, in, sizeof(line), false), line, sizeof(line), 1);
+    uint64_t to = x86_segmented(c, X86_ES, off, sizeof(line), true);
     if (to & (sizeof(line) - 1)) {
         x86_raise_error(c, EXC_GP, 0);
     }
-    x86_ld_bytes(c, from, line, sizeof(line));
     x86_st_bytes(c, to, line, sizeof(line));
 }
 

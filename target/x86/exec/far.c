@@ -50,7 +50,8 @@ static unsigned named_segment(const X86Insn *in)
     }
 }
 
-/* With a 32-bit operand size only the low half of the slot is written, as processors do. */
+/* With a 32-bit operand size only the low half of the slot is written, as Intel's processors do; and whatever the
+ * size, they read no more than that (volume 2, PUSH). */
 void exec_push_seg(X86Cpu *c, const X86Insn *in)
 {
     uint16_t selector = c->seg[named_segment(in)].selector;
@@ -70,7 +71,7 @@ void exec_pop_seg(X86Cpu *c, const X86Insn *in)
 {
     uint64_t mask = x86_stack_mask(c), sp = (c->regs[X86_RSP] + in->opsize / 8) & mask;
 
-    uint16_t selector = in->opsize == 64 ? x86_top64(c) : in->opsize == 32 ? x86_top32(c) : x86_top16(c);
+    uint16_t selector = x86_top16(c);
 
     load_segment(c, named_segment(in), selector);
     c->regs[X86_RSP] = mask == 0xffff ? (c->regs[X86_RSP] & ~mask) | sp : sp;
@@ -86,9 +87,11 @@ typedef struct FarPointer {
 static FarPointer load_far(X86Cpu *c, const X86Insn *in)
 {
     unsigned size = in->opsize / 8;
-    uint64_t linear = x86_linear(c, in->segment, x86_offset(c, in), size + 2, false);
-    FarPointer p = { .offset = x86_ld(c, linear, size) };
+    uint64_t linear = x86_operand(c, in, size + 2, false);
+    FarPointer p;
 
+    x86_check_operand(c, in->segment, linear, size + 2, size);
+    p.offset = x86_ld(c, linear, size);
     p.selector = x86_ld(c, linear_after(c, linear, size), 2);
     return p;
 }

@@ -87,7 +87,7 @@ static void note_instruction(X86Cpu *c, const X86Insn *in)
 }
 
 /* A store that an unmasked invalid operand, overflow or underflow stopped leaves memory and the stack
- * alone (8.5); inexact does not stop it. */
+ * alone (8.5), and has no fault of its address; inexact does not stop it. */
 static bool stored(const HostFrame *f, uint16_t fcw)
 {
     return !(f->fx.fsw & ~fcw & (FSW_IE | FSW_OE | FSW_UE));
@@ -97,24 +97,17 @@ void exec_host_x87(X86Cpu *c, const X86Insn *in)
 {
     const HostForm *form = hostrun_form(c->hostrun, in);
     HostFrame *f = hostrun_frame(c->hostrun);
-    uint64_t linear = 0;
+    unsigned align = form->mem_size == 10 ? 8 : form->mem_size;
 
     fpu_check_x87(c, !(in->row->words & IN_NOWAIT));
-    if (form->mem_size) {
-        linear = x86_operand(c, in, form->mem_size, form->use & USE_STORE);
-        unsigned align = form->mem_size == 10 ? 8 : form->mem_size;
-        if (form->use & USE_LOAD) {
-            fpu_load(c, in, linear, f->mem, form->mem_size, align);
-        } else {                        /* its faults come even where nothing is stored in the end */
-            fpu_check_address(c, in, linear, form->mem_size, align);
-            x86_probe_write(c, linear, form->mem_size);
-        }
+    if (form->use & USE_LOAD) {
+        fpu_load(c, in, x86_operand(c, in, form->mem_size, false), f->mem, form->mem_size, align);
     }
     fill_image(&c->fpu, &f->fx);
     f->flags = cc_to_flags(c->cc) | FL_1;
     form->run(f->mem, NULL, NULL, f);
     if ((form->use & USE_STORE) && stored(f, c->fpu.fcw)) {
-        fpu_store(c, in, linear, f->mem, form->mem_size, 1);
+        fpu_store(c, in, x86_operand(c, in, form->mem_size, true), f->mem, form->mem_size, align);
     }
     if (!(in->row->words & IN_NOWAIT)) {        /* the 8087's FENI and FDISI, FSETPM: control */
         note_instruction(c, in);

@@ -40,15 +40,6 @@ void fpu_store_mxcsr(X86Cpu *c, const X86Insn *in);
 /* MMX instructions leave TOP 0 and no register empty (volume 1, 9.5.1). */
 void fpu_enter_mmx(X86Fpu *f);
 
-/* x86_ld_bytes() and x86_st_bytes() do not know the segment, nor what must be aligned. */
-static inline void fpu_check_address(X86Cpu *c, const X86Insn *in, uint64_t linear, unsigned size, unsigned align)
-{
-    if (x86_long_mode(c) && !(x86_canonical(c, linear) && x86_canonical(c, linear + size - 1))) {
-        x86_segment_fault(c, in->segment);
-    }
-    x86_check_alignment(c, linear, align);
-}
-
 /* Memory operands of any size, the fast way where they lie in one page. */
 static inline void fpu_load(X86Cpu *c, const X86Insn *in, uint64_t linear, void *buf, unsigned size, unsigned align)
 {
@@ -57,7 +48,7 @@ static inline void fpu_load(X86Cpu *c, const X86Insn *in, uint64_t linear, void 
     if (G_LIKELY(((linear + size - 1) & X86_PAGE_MASK) == e->read)) {
         memcpy(buf, (const void *)(linear + e->addend), size);
     } else {
-        fpu_check_address(c, in, linear, size, align);
+        x86_check_operand(c, in->segment, linear, size, align);
         x86_ld_bytes(c, linear, buf, size);
     }
 }
@@ -70,7 +61,7 @@ static inline void fpu_store(X86Cpu *c, const X86Insn *in, uint64_t linear, cons
     if (G_LIKELY(host)) {
         memcpy(host, buf, size);
     } else {
-        fpu_check_address(c, in, linear, size, align);
+        x86_check_operand(c, in->segment, linear, size, align);
         x86_st_bytes(c, linear, buf, size);
     }
 }

@@ -37,7 +37,7 @@ static void check_active(X86Cpu *c, const X86Insn *in, uint64_t off, const Cut *
 {
     for (unsigned i = 0; i < x->n; i++) {
         if (x->active >> i & 1) {
-            fpu_check_address(c, in, element_linear(c, in, off, x, i, write), x->size, 1);
+            x86_check_operand(c, in->segment, element_linear(c, in, off, x, i, write), x->size, 1);
         }
     }
 }
@@ -259,7 +259,7 @@ static void check_operand(X86Cpu *c, const X86Insn *in, unsigned mem_size, const
 {
     if (store && (in->row->evex & EVEX_WHOLE)) {
         uint64_t linear = x86_operand(c, in, mem_size, true);
-        fpu_check_address(c, in, linear, mem_size, vector_alignment(in, mem_size));
+        x86_check_operand(c, in->segment, linear, mem_size, vector_alignment(in, mem_size));
         x86_probe_write(c, linear, mem_size);
     } else if (x->active) {
         unsigned first = (unsigned)__builtin_ctzll(x->active);

@@ -147,20 +147,19 @@ void exec_pusha(X86Cpu *c, const X86Insn *in)
 void exec_popa(X86Cpu *c, const X86Insn *in)
 {
     unsigned size = in->opsize / 8;
-    uint64_t sp = c->regs[X86_RSP], v[8];
+    uint64_t sp = c->regs[X86_RSP];
 
+    /* One after the other (volume 2, POPA): those before one that faults are loaded, and will be again */
     for (int r = X86_RDI; r >= X86_RAX; r--) {
-        v[r] = load_stack(c, sp, size);
+        uint64_t v = load_stack(c, sp, size);
         sp += size;
-    }
-    for (unsigned r = X86_RAX; r <= X86_RDI; r++) {
         if (r == X86_RSP) {
             continue;
         }
         if (size == 2) {
-            put16(&c->regs[r], (uint16_t)v[r]);
+            put16(&c->regs[r], (uint16_t)v);
         } else {
-            put32(&c->regs[r], (uint32_t)v[r]);
+            put32(&c->regs[r], (uint32_t)v);
         }
     }
     x86_set_sp(c, sp);
@@ -190,8 +189,10 @@ void exec_enter(X86Cpu *c, const X86Insn *in)
         store_stack(c, sp, size, frame);
     }
     sp -= in->imm;
-    /* The frame must be writable at its end */
-    x86_probe_write(c, x86_linear(c, X86_SS, sp & x86_stack_mask(c), size, true), size);
+    /* The frame must be writable at its end (volume 2, ENTER), and aligned there as for a push */
+    uint64_t end = x86_linear(c, X86_SS, sp & x86_stack_mask(c), size, true);
+    x86_check_alignment(c, end, size);
+    x86_probe_write(c, end, size);
     set_frame_pointer(c, in, frame);
     x86_set_sp(c, sp);
     x86_next(c, in);
@@ -213,18 +214,19 @@ void exec_bound(X86Cpu *c, const X86Insn *in)
 {
     unsigned size = in->opsize / 8;
     uint64_t at = x86_operand(c, in, 2 * size, false);
-    int64_t index, low, high;
+    bool out;
 
+    /* Below the lower bound the upper one is not read */
     if (size == 2) {
-        index = (int16_t)get_reg16(c, in);
-        low = (int16_t)x86_load16(c, in->segment, at);
-        high = (int16_t)x86_load16(c, in->segment, at + 2);
+        int16_t index = get_reg16(c, in);
+        out = index < (int16_t)x86_load16(c, in->segment, at)
+            || index > (int16_t)x86_load16(c, in->segment, (uint32_t)(at + 2));
     } else {
-        index = (int32_t)get_reg32(c, in);
-        low = (int32_t)x86_load32(c, in->segment, at);
-        high = (int32_t)x86_load32(c, in->segment, (uint32_t)(at + 4));
+        int32_t index = get_reg32(c, in);
+        out = index < (int32_t)x86_load32(c, in->segment, at)
+            || index > (int32_t)x86_load32(c, in->segment, (uint32_t)(at + 4));
     }
-    if (index < low || index > high) {
+    if (out) {
         x86_raise(c, EXC_BR);
     }
     x86_next(c, in);

@@ -58,8 +58,9 @@ static uint64_t destination(X86Cpu *c, const X86Insn *in, unsigned size, bool wr
     } \
     static void cmps##bits(X86Cpu *c, const X86Insn *in) \
     { \
-        uint##bits##_t a = x86_load##bits(c, in->segment, source(c, in, bits / 8)); \
+        /* ES:rDI first, as processors do */ \
         uint##bits##_t b = x86_load##bits(c, X86_ES, destination(c, in, bits / 8, false)); \
+        uint##bits##_t a = x86_load##bits(c, in->segment, source(c, in, bits / 8)); \
         alu_cmp##bits(a, b, &c->cc); \
         advance(c, in, X86_RSI, bits / 8); \
         advance(c, in, X86_RDI, bits / 8); \
@@ -148,6 +149,21 @@ static uint64_t run_stos(X86Cpu *c, const X86Insn *in, unsigned size, uint64_t n
 
 /* ---- repetition ---- */
 
+/* Intel's processors begin a REP with 32-bit addresses in 64-bit code by clearing the upper half of the count, and
+ * MOVS and STOS those of their pointers, whether it then faults, or has nothing to do. */
+static void truncate_pointers(X86Cpu *c, const X86Insn *in)
+{
+    if (in->addrsize == 32) {
+        c->regs[X86_RCX] = (uint32_t)c->regs[X86_RCX];
+        if (in->row->op == OP_MOVS) {
+            c->regs[X86_RSI] = (uint32_t)c->regs[X86_RSI];
+        }
+        if (in->row->op == OP_MOVS || in->row->op == OP_STOS) {
+            c->regs[X86_RDI] = (uint32_t)c->regs[X86_RDI];
+        }
+    }
+}
+
 typedef uint64_t RunFn(X86Cpu *c, const X86Insn *in, unsigned size, uint64_t n);
 
 /* One handler for all: `run` does many elements at once where it can. */
@@ -157,20 +173,24 @@ static void string(X86Cpu *c, const X86Insn *in, X86ExecFn *const element[4], Ru
     /* Single steps are of one element (volume 3B, 17.3.1.4), and so is what hits a breakpoint. */
     uint64_t budget = (c->mode & MODE_TF) || c->debug.alone ? 1 : BUDGET;
     bool compares = in->row->words & IN_REPZ;
+    uint16_t flags = c->cc;
 
     if (!in->rep) {
         element[width](c, in);
         x86_next(c, in);
         return;
     }
+    truncate_pointers(c, in);
     for (uint64_t n; (n = c->regs[X86_RCX] & address_mask(in)) != 0; ) {
         if (budget == 0) {
             c->regs[X86_RIP] -= in->len;
+            c->cc = compares ? flags : c->cc;
             c->rflags |= FL_RF;                 /* as it is between two iterations (17.3.1.1) */
             return;
         }
         uint64_t done = run && !(c->rflags & FL_DF) ? run(c, in, 1 << width, MIN(n, budget)) : 0;
         if (done == 0) {
+            c->cc = compares ? flags : c->cc;   /* until it ends they stay (volume 2, REP); a comparison writes all */
             element[width](c, in);
             done = 1;
         }

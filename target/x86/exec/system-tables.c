@@ -183,9 +183,11 @@ void exec_verw(X86Cpu *c, const X86Insn *in)
 void exec_arpl(X86Cpu *c, const X86Insn *in)
 {
     require_row(c, in);
-    uint16_t dst = change_rm16(c, in), rpl = c->regs[in->reg] & 3;
+    uint16_t dst = load_rm16(c, in), rpl = c->regs[in->reg] & 3;
     bool raise = (dst & 3) < rpl;
-    /* Memory is written either way, so that a page without write access always faults. */
-    store_rm16(c, in, raise ? (dst & ~3) | rpl : dst);
+
+    if (raise) {                        /* else a page without write access is good enough */
+        store_rm16(c, in, (dst & ~3) | rpl);
+    }
     set_zf(c, raise);
 }

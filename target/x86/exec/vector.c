@@ -145,15 +145,13 @@ static void *memory_operand(X86Cpu *c, const X86Insn *in, const HostForm *form, 
     HostFrame *f = hostrun_frame(c->hostrun);
     bool store = form->use & USE_STORE;
 
+    vector_check_aligned(c, in, 16);
     *linear = x86_operand(c, in, form->mem_size, store);
-    if ((in->row->words & IN_ALIGNED) && (*linear & 15)) {
-        x86_raise_error(c, EXC_GP, 0);
-    }
     const X86TlbEntry *e = x86_tlb_entry(c, *linear);
     if (G_LIKELY(((*linear + form->mem_size - 1) & X86_PAGE_MASK) == (store ? e->write : e->read))) {
         return (void *)(*linear + e->addend);
     }
-    fpu_check_address(c, in, *linear, form->mem_size, form->mem_size);
+    x86_check_operand(c, in->segment, *linear, form->mem_size, vector_alignment(in, form->mem_size));
     if (!store) {
         x86_ld_bytes(c, *linear, f->mem, form->mem_size);
     }

@@ -11,6 +11,8 @@ typedef struct Undefined {
     uint32_t flags;                     /* bits of RFLAGS */
     uint32_t mxcsr;
     uint16_t fsw;                       /* bits of the x87 status word */
+    bool ftw;                           /* x87 tags */
+    bool upper_halves;                  /* of RCX, RSI and RDI */
     uint32_t error;                     /* bits of the error code */
     uint64_t cr2;                       /* bits of the faulting address */
     bool which_fault;                   /* of several: they come in an order of the processor's own */

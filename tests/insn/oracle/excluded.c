@@ -5,6 +5,7 @@
  * makes sure of.
  */
 #include "encode.h"
+#include "target/x86/cpu.h"
 #include "trampoline.h"
 
 #include <string.h>
@@ -49,6 +50,20 @@ const char *row_excluded(const X86Row *row)
     return NULL;
 }
 
+/*
+ * IRET of 64-bit code takes RFLAGS.AC from its frame before it has read all of it, and on Intel's processors is
+ * #AC where that is not aligned.  Linux takes the exception of a program whose AC is clear for a split lock, waits,
+ * and lets it happen again for ever.
+ */
+static bool iret_sets_ac(const OracleCase *c, const X86Insn *in)
+{
+    unsigned size = in->opsize / 8;
+    uint64_t sp = c->in.regs[X86_RSP];
+
+    return in->row->op == OP_IRET && c->bits == 64 && size > 2 && (sp & (size - 1)) && !(c->in.flags & FL_AC)
+        && (case_word(c, sp + 2 * size) & FL_AC);
+}
+
 /* Opcodes of the 0F map that are no instructions of ours, but of the host. */
 static bool host_has_more(const OracleCase *c)
 {
@@ -56,10 +71,15 @@ static bool host_has_more(const OracleCase *c)
         0x05, 0x34,                     /* system calls; in 32-bit code SYSCALL is AMD's alone */
         0x2b, 0x78, 0x79,               /* AMD's SSE4A */
     };
+    static const uint8_t tsx[] = { 0xd5, 0xd6, 0xe8, 0xe9 };   /* XEND, XTEST, XSUSLDTRK, XRESLDTRK */
 
     for (unsigned i = 0; i + 1 < c->len; i++) {
         bool xsaves = c->code[i + 1] == 0xc7 && (c->code[i + 2] >> 3 & 7) % 2;     /* XSAVES, XRSTORS */
-        if (c->code[i] == 0x0f && (xsaves || memchr(more, c->code[i + 1], sizeof(more)))) {
+        bool transaction = c->code[i + 1] == 0x01 && memchr(tsx, c->code[i + 2], sizeof(tsx));
+        if (c->code[i] == 0x0f && (xsaves || transaction || memchr(more, c->code[i + 1], sizeof(more)))) {
+            return true;
+        }
+        if ((c->code[i] & 0xfe) == 0xc6 && c->code[i + 1] == 0xf8) {        /* XABORT, XBEGIN */
             return true;
         }
     }
@@ -81,5 +101,5 @@ bool case_excluded(const OracleCase *c, const X86Insn *in)
         && ((uint32_t)(CODE_AT + c->code_at + in->len + in->imm) & ~(uint32_t)(ORACLE_PAGE - 1)) == LOW_AT) {
         return true;
     }
-    return row_excluded(in->row) || (in->row->op == OP_INT && in->imm == 0x80);
+    return row_excluded(in->row) || iret_sets_ac(c, in) || (in->row->op == OP_INT && in->imm == 0x80);
 }

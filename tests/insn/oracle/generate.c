@@ -14,7 +14,6 @@ enum { POOL = 32, INTEGERS = 1024, TRIES = 12, OFFSET_WILD = 0x10000 };
 
 struct Generator {
     Rng rng;
-    uint8_t background[DATA_PAGES * ORACLE_PAGE];
     uint64_t integer[INTEGERS];         /* random_integer() */
     OracleState pool[POOL];             /* vector and x87 state, for instructions that do not look at it */
 };
@@ -56,12 +55,23 @@ static void random_vector(Rng *r, OracleState *s, unsigned n)
     }
 }
 
+const uint8_t *case_background(void)
+{
+    static uint8_t bytes[DATA_PAGES * ORACLE_PAGE];
+    static bool made;
+    Rng r = { .state = 1 };
+
+    if (!made) {
+        random_background(&r, bytes);
+        made = true;
+    }
+    return bytes;
+}
+
 Generator *generator_new(uint64_t seed)
 {
     Generator *g = g_aligned_alloc0(1, sizeof(*g), 64);
 
-    g->rng.state = 1;                   /* the background is the same for all seeds: cases can be told without it */
-    random_background(&g->rng, g->background);
     g->rng.state = seed;
     for (unsigned i = 0; i < INTEGERS; i++) {
         g->integer[i] = random_integer(&g->rng);
@@ -79,7 +89,6 @@ Generator *generator_new(uint64_t seed)
 }
 
 void generator_free(Generator *g) { g_aligned_free(g); }
-const uint8_t *generator_background(const Generator *g) { return g->background; }
 
 /* Where it has not, two thirds of a state need not be moved. */
 static bool host_has_avx512(void)
@@ -222,6 +231,26 @@ static uint64_t random_address(Rng *r, unsigned bits)
         return DATA_AT + offset;
     }
     return bits == 64 ? wild64[below(r, G_N_ELEMENTS(wild64))] : wild32[below(r, G_N_ELEMENTS(wild32))];
+}
+
+uint32_t case_word(const OracleCase *c, uint64_t linear)
+{
+    uint64_t at = linear - DATA_AT;
+    uint8_t bytes[4];
+    uint32_t v;
+
+    if (at > DATA_PAGES * ORACLE_PAGE - sizeof(bytes)) {
+        return 0;
+    }
+    memcpy(bytes, case_background() + at, sizeof(bytes));
+    for (unsigned i = 0; i < c->patches; i++) {
+        for (unsigned k = 0; k < sizeof(bytes); k++) {
+            uint64_t in_patch = at + k - c->patch[i].at;
+            bytes[k] = in_patch < c->patch[i].len ? c->patch[i].bytes[in_patch] : bytes[k];
+        }
+    }
+    memcpy(&v, bytes, sizeof(v));
+    return v;
 }
 
 static bool can_patch(unsigned at, unsigned len)

@@ -19,7 +19,7 @@ typedef struct Generator Generator;
 /* Cases of the forms given, with values from the seed. */
 Generator *generator_new(uint64_t seed);
 void generator_free(Generator *g);
-const uint8_t *generator_background(const Generator *g);
+const uint8_t *case_background(void);   /* the same for all seeds: cases can be told without it */
 /* Fill in all but `out`.  False: this form has none in code of these bits (or none was found). */
 bool generate(Generator *g, const Form *form, unsigned bits, OracleCase *c);
 /* All registers 0, flat segments, control words as FNINIT and RESET leave them, code at `at`. */
@@ -29,6 +29,8 @@ bool runs_on(const X86Insn *in, const OracleCase *c);     /* what OracleCase.run
 bool decode_case(const OracleCase *c, X86Insn *in);
 
 bool has_operand(const X86Row *r, unsigned kind);       /* OPK_* */
+/* Four bytes of memory as the instruction finds it; 0 where there is none. */
+uint32_t case_word(const OracleCase *c, uint64_t linear);
 /* Where the segment begins that a segment register of the case names. */
 uint64_t segment_base(const OracleCase *c, unsigned seg);
 

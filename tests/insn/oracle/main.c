@@ -385,12 +385,12 @@ static bool session_open(Session *s)
     s->ours = g_aligned_alloc0(BATCH, sizeof(OracleResult), 64);
     s->shrinking = g_aligned_alloc0(1, sizeof(OracleCase), 64);
     s->reported = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    s->native = native_open(generator_background(s->generator), &err);
+    s->native = native_open(case_background(), &err);
     if (!s->native) {
         printf("%s\n", err->message);
         return false;
     }
-    s->engine = engine_handlers.create(generator_background(s->generator), &err);
+    s->engine = engine_handlers.create(case_background(), &err);
     if (!s->engine) {
         printf("%s\n", err->message);
         return false;

@@ -35,6 +35,14 @@ typedef enum When {
     LONG_NEAR_BRANCH_66,                /* in 64-bit code: too long with a displacement of 32 bits */
     UNDEFINED_AT_PAGE_END,
     WIDE_NOT_CHECKED,                   /* #AC natively, of a vector of 16 bytes or more, or of a loose row */
+    MMX_STORE_FAULTS,
+    STORE_80_FAULTS,                    /* of ten bytes */
+    ALIGNMENT_OR_CANONICAL,             /* #AC to us, natively an address that is not canonical */
+    REP_NOT_DONE,                       /* a fault, or a trap after an element */
+    REP_WITH_32_BITS,                   /* of address, in 64-bit code: it faults, or has nothing to do */
+    X87_STORE_STOPPED,                  /* by an exception, and natively a fault of its address */
+    REX_B,
+    WRAPS,                              /* the operand, at the address size */
 } When;
 
 typedef struct Rule {
@@ -105,6 +113,32 @@ static const Rule rules[] = {
       "AMD tries a store at the new top of the stack: #AC and #PF may come from that" },
     { OP_ENTER, FAULT_MAY_SHOW, AMD_HOST, { .all = true },
       "AMD tries a store at the new top of the stack: #AC and #PF may come from that" },
+    { -1, MMX_STORE_FAULTS, INTEL_HOST, { .fsw = 7 << 11, .ftw = true },
+      "a store that faults has cleared TOP and the tags all the same; it is executed again" },
+    { -1, STORE_80_FAULTS, INTEL_HOST, { .memory = true },
+      "volume 3A, 8.1.1: of a store larger than a quadword one access may complete and another fault" },
+    { -1, ALIGNMENT_OR_CANONICAL, AMD_HOST, { .which_fault = true },
+      "AMD looks at the address's end before alignment" },
+    { OP_CMPS, REP_NOT_DONE, AMD_HOST, { .flags = FL_STATUS },
+      "volume 2, REP: a fault restores EFLAGS, and on Intel a trap, too; AMD's are the last comparison's" },
+    { OP_SCAS, REP_NOT_DONE, AMD_HOST, { .flags = FL_STATUS }, "as CMPS" },
+    { -1, REP_WITH_32_BITS, AMD_HOST, { .upper_halves = true },
+      "Intel's clear the upper halves of count and pointers at first, AMD's with the first element" },
+    { OP_POP_SEG, FAULT_MAY_SHOW, AMD_HOST, { .all = true }, "AMD reads all of the slot, Intel the selector alone" },
+    { OP_POP_SEG, BOTH_FAULT, AMD_HOST, { .which_fault = true }, "as above" },
+    { OP_RET_FAR, FAULT_MAY_SHOW, AMD_HOST, { .all = true },
+      "AMD reads all of CS's slot; and does not cut the offset to 32 bits for compatibility mode" },
+    { OP_IRET, FAULT_MAY_SHOW, AMD_HOST, { .all = true },
+      "AMD does not cut the offset to 32 bits for compatibility mode" },
+    { OP_CALL, BOTH_FAULT, AMD_HOST, { .memory = true }, "Intel's have pushed when the target is beyond the limit" },
+    { OP_BOUND, BOTH_FAULT, AMD_HOST, { .which_fault = true },
+      "below the lower bound Intel does not read the upper one" },
+    { -1, X87_STORE_STOPPED, AMD_HOST, { .all = true }, "a fault of the address although nothing is stored" },
+    { OP_PAUSE, REX_B, AMD_HOST, { .all = true }, "with REX.B it is XCHG R8, rAX on AMD, PAUSE on Intel" },
+    { OP_VMASKMOVPS, WRAPS, AMD_HOST, { .all = true }, "AMD wraps each element's offset" },
+    { OP_VMASKMOVPD, WRAPS, AMD_HOST, { .all = true }, "AMD wraps each element's offset" },
+    { OP_VPMASKMOVD, WRAPS, AMD_HOST, { .all = true }, "AMD wraps each element's offset" },
+    { OP_VPMASKMOVQ, WRAPS, AMD_HOST, { .all = true }, "AMD wraps each element's offset" },
     { OP_UD0, ALWAYS, AMD_HOST, { .all = true }, "AMD's UD0 has no ModRM to fetch, and so no page fault for it" },
     { OP_UD1, ALWAYS, AMD_HOST, { .all = true }, "AMD's UD1 has no ModRM to fetch, and so no page fault for it" },
     { OP_ARPL, BOTH_FAULT, AMD_HOST, { .which_fault = true }, "for AMD it is a read at first" },
@@ -180,6 +214,16 @@ static uint64_t linear_of(const OracleCase *c, const X86Insn *in)
 
 static bool in_memory(const X86Insn *in) { return in->row && !in->mod3; }
 
+static bool is_of_address(int vector) { return vector >= EXC_SS && vector <= EXC_AC && vector != EXC_MF; }
+
+static bool is_mmx_store(const X86Insn *in)
+{
+    unsigned to = in->row ? in->row->operand[0].kind : OPK_none;
+
+    return in->row && (in->row->words & IN_MMX)
+        && (in->row->op == OP_MASKMOVQ || (!in->mod3 && (to == OPK_E || to == OPK_Q || to == OPK_M)));
+}
+
 static bool is_near_branch(const X86Insn *in)
 {
     return in->row && (in->row->words & IN_F64) && (in->row->words & IN_ENDS);
@@ -244,8 +288,23 @@ static bool applies(const Rule *r, const OracleCase *c, const X86Insn *in, const
         return (!in->row || in->enc == X86_EVEX) && (native->vector == EXC_PF || ours->vector == EXC_PF)
             && c->code_at + X86_INSN_MAX > ORACLE_PAGE;
     case WIDE_NOT_CHECKED:
-        return in_memory(in) && native->vector == EXC_AC && in->enc
+        return in_memory(in) && native->vector == EXC_AC && (in->row->words & (IN_SSE | IN_AVX | IN_AVX512))
             && (x86_memory_bytes(in) > 8 || (in->row->words & IN_LOOSE));
+    case MMX_STORE_FAULTS: return is_mmx_store(in) && is_of_address(native->vector);
+    case STORE_80_FAULTS:
+        return in_memory(in) && native->vector == EXC_PF && in->row->operand[0].size == OPS_t;
+    case ALIGNMENT_OR_CANONICAL:
+        return c->bits == 64 && ours->vector == EXC_AC && (native->vector == EXC_GP || native->vector == EXC_SS);
+    case REP_NOT_DONE: return in->rep && native->state.rip == c->in.rip;
+    case REP_WITH_32_BITS:
+        return in->row && in->rep && (in->row->words & (IN_REP | IN_REPZ)) && c->bits == 64 && in->addrsize == 32
+            && (native->vector != ORACLE_NONE || !(uint32_t)c->in.regs[X86_RCX]);
+    case X87_STORE_STOPPED:
+        return in_memory(in) && (in->row->words & IN_X87) && ours->vector == ORACLE_NONE
+            && is_of_address(native->vector);
+    case REX_B: return in->rex & 1;
+    case WRAPS:
+        return in_memory(in) && in->addrsize != 64 && offset_of(c, in) + 64 > ~0ull >> (64 - in->addrsize);
     default: return true;
     }
 }
@@ -260,6 +319,8 @@ void undefined_results(const OracleCase *c, const X86Insn *in, const OracleResul
             u->flags |= r->what.flags;
             u->mxcsr |= r->what.mxcsr;
             u->fsw |= r->what.fsw;
+            u->ftw |= r->what.ftw;
+            u->upper_halves |= r->what.upper_halves;
             u->error |= r->what.error;
             u->cr2 |= r->what.cr2;
             u->which_fault |= r->what.which_fault;

@@ -274,7 +274,6 @@ bits 64
     OUTER_FAULTS "return to a null CS", 13, 0, 0, main, DATA3 | 3
     OUTER_FAULTS "return to an address that is not canonical", 13, 0, CODE64_3 | 3, NOT_CANONICAL, DATA3 | 3
     OUTER_FAULTS "return to level 3 with a null SS", 13, 0, CODE64_3 | 3, main, 3
-    OUTER_FAULTS "return to compatibility code beyond 4 GiB", 13, 0, CODE32_3 | 3, 0x100007c00, DATA3 | 3
     OUTER_FAULTS "return to data", 13, DATA3, DATA3 | 3, main, DATA3 | 3
     OUTER_FAULTS "return with an SS of level 0", 13, DATA0, CODE64_3 | 3, main, DATA0 | 3
     CASE "IRETQ at the same level pops SS:RSP, and SS may be null", "2 IRET"
