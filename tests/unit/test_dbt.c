@@ -160,6 +160,26 @@ static void test_instruction_that_crosses_a_page(void)
     finish();
 }
 
+/* EMMS is left to its handler where an x87 exception is pending, whatever it does else: flags that only its fault
+ * shows are not dead. */
+static void test_flags_before_what_cannot_be_live(void)
+{
+    start();
+    PUT(AT_CODE, 0xff, 0xc1, 0x0f, 0x77, 0x01, 0xc0, 0xf4);             /* inc ecx; emms; add eax, eax; hlt */
+    PUT(AT_HANDLER + EXC_MF * 16, 0xf4);
+    c->cr0 |= CR0_NE;
+    c->fpu.fcw = 0x37e;
+    c->fpu.fsw = 0x8081;
+    for (unsigned i = 0; i < 3; i++) {
+        c->regs[X86_RSP] = AT_STACK0;
+        x86_set_rflags(c, FL_CF | FL_1);
+        g_assert_cmpint(run_at(AT_CODE), ==, RUN_HALTED);
+        g_assert_cmphex(c->regs[X86_RIP], ==, AT_HANDLER + EXC_MF * 16 + 1);
+        g_assert_cmphex(peek(b, c->regs[X86_RSP] + 16, 4) & FL_CF, ==, FL_CF);
+    }
+    finish();
+}
+
 /* A block that others are linked to changes, again and again. */
 static void test_linked_block_changes(void)
 {
@@ -296,6 +316,7 @@ int main(int argc, char **argv)
     g_test_add_func("/dbt/target-page-mapped-elsewhere", test_target_page_is_mapped_elsewhere);
     g_test_add_func("/dbt/global-page-mapped-elsewhere", test_global_page_is_mapped_elsewhere);
     g_test_add_func("/dbt/instruction-that-crosses-a-page", test_instruction_that_crosses_a_page);
+    g_test_add_func("/dbt/flags-before-what-cannot-be-live", test_flags_before_what_cannot_be_live);
     g_test_add_func("/dbt/code-at-two-addresses", test_code_at_two_addresses);
     g_test_add_func("/dbt/linked-block-changes", test_linked_block_changes);
     g_test_add_func("/dbt/fault-in-the-middle", test_fault_in_the_middle);

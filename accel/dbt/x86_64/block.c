@@ -85,13 +85,16 @@ static bool is_quiet(const X86Cpu *c, const X86Insn *in)
     if (!in->row || !trans_table[in->row->op] || in->lock || !x86_has(c, in->row->cpu)) {
         return false;
     }
+    if (in->row->words & (IN_SSE | IN_AVX | IN_AVX512 | IN_MMX | IN_X87)) {
+        return false;                   /* they leave if what they need cannot be live */
+    }
     switch (in->row->op) {
     case OP_LEA:
         return true;
     case OP_NOP: case OP_PAUSE:
         return true;
     case OP_PUSH: case OP_POP: case OP_CALL: case OP_RET: case OP_JMP: case OP_JCC: case OP_LOOP:
-    case OP_JCXZ: case OP_LEAVE: case OP_DIV: case OP_IDIV:
+    case OP_JCXZ: case OP_LEAVE: case OP_DIV: case OP_IDIV: case OP_EMMS: case OP_WAIT:
         return false;
     default:
         return in->mod3 && in->row->operand[0].kind != OPK_O && in->row->operand[1].kind != OPK_O;
