@@ -25,6 +25,13 @@ static const AccelOps *find(const char *name, GError **errp)
     return NULL;
 }
 
+const AccelOps *accel_find(const char *text, GError **errp)
+{
+    g_autofree char *name = g_strndup(text, strcspn(text, ",:"));
+
+    return find(name, errp);
+}
+
 static KeyVals *parse_options(const char *spec, const AccelOps **ops, GError **errp)
 {
     static const KeySpec none[] = { { NULL } };
@@ -79,7 +86,7 @@ void accel_default_chain(GPtrArray *chain)
 
 /* One element of a chain; `next` is the name of the one behind it, NULL at the end.  NULL without an
  * error: go on with that. */
-static Accel *try_one(Machine *m, const char *spec, const char *next, GError **errp)
+static Accel *try_one(Machine *m, const char *spec, bool judge, const char *next, GError **errp)
 {
     const AccelOps *ops;
     g_autoptr(KeyVals) options = parse_options(spec, &ops, errp);
@@ -89,7 +96,7 @@ static Accel *try_one(Machine *m, const char *spec, const char *next, GError **e
     if (!options) {
         return NULL;
     }
-    AccelProbe result = ops->probe ? ops->probe(options, &why) : PROBE_GOOD;
+    AccelProbe result = judge && ops->probe ? ops->probe(options, &why) : PROBE_GOOD;
     if (result == PROBE_POOR) {
         fprintf(stderr, "tinamou: %s%s%s\n", why->message, next ? "; going on with " : "", next ? next : "");
         if (next) {
@@ -118,7 +125,7 @@ Accel *accel_open_chain(Machine *m, const GPtrArray *chain, GError **errp)
         const char *next = i + 1 < chain->len ? g_ptr_array_index(chain, i + 1) : NULL;
         g_autofree char *next_name = next ? g_strndup(next, strcspn(next, ",")) : NULL;
         GError *err = NULL;
-        Accel *a = try_one(m, g_ptr_array_index(chain, i), next_name, &err);
+        Accel *a = try_one(m, g_ptr_array_index(chain, i), true, next_name, &err);
         if (a) {
             return a;
         }
@@ -128,6 +135,11 @@ Accel *accel_open_chain(Machine *m, const GPtrArray *chain, GError **errp)
         }
     }
     return NULL;
+}
+
+Accel *accel_open_one(Machine *m, const char *text, GError **errp)
+{
+    return try_one(m, text, false, NULL, errp);
 }
 
 Accel *accel_open(Machine *m, const char *text, GError **errp)

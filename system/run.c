@@ -154,7 +154,7 @@ static void log_stats(System *s)
     uint64_t n = 0;
 
     if (log_on(LOG_STATS)) {
-        for (guint i = 0; i < s->m->vcpus->len; i++) {
+        for (guint i = 0; s->accel->ops->insn_count && i < s->m->vcpus->len; i++) {
             n += s->accel->ops->insn_count(s->accel, g_ptr_array_index(s->m->vcpus, i));
         }
         log_printf("stats: %" PRIu64 " instructions in %.3f s", n, clock_now(s->m->clock) / (double)NS_PER_S);

@@ -28,12 +28,14 @@ typedef struct Check {
     uint64_t start_at;                  /* instructions that A executes alone first */
     FILE *log;
     bool started, map_changed, in_piece, vga_written;
+    bool steps_a, steps_b;              /* check_steps(): KVM, which is compared after each instruction */
     X86Cpu *cpu, *before;               /* before: a copy of its state, no processor */
     uint32_t requests;                  /* those that this piece served */
     int64_t clock;
     Twin *twin;
     Inputs inputs;
     GHashTable *written;                /* pages that A wrote in this piece */
+    GHashTable *kept;                   /* page -> its bytes before A touched it; NULL: B's observer keeps them */
     X86Observer observer;
     AsTap mem_tap, io_tap;
     MemListener mem_listener, io_listener;
@@ -97,8 +99,37 @@ static void io_changed(MemListener *l) { container_of(l, Check, io_listener)->ma
 
 static void touched(X86Observer *o, X86Cpu *c, hwaddr page, const MemSection *s, bool write)
 {
+    Check *k = container_of(o, Check, observer);
+
     if (write) {
-        g_hash_table_add(container_of(o, Check, observer)->written, GSIZE_TO_POINTER(page));
+        g_hash_table_add(k->written, GSIZE_TO_POINTER(page));
+    }
+    if (k->kept && !g_hash_table_contains(k->kept, GSIZE_TO_POINTER(page)) && s->at <= page &&
+        s->len - (page - s->at) >= PAGE_SIZE) {
+        g_hash_table_insert(k->kept, GSIZE_TO_POINTER(page), g_memdup2(s->host + (page - s->at), PAGE_SIZE));
+    }
+}
+
+static void written_by_a(void *opaque, hwaddr page)
+{
+    g_hash_table_add(((Check *)opaque)->written, GSIZE_TO_POINTER(page));
+}
+
+/* What was there before: as A has it, unless A has written it, too. */
+static void written_by_b(void *opaque, hwaddr page)
+{
+    Check *k = opaque;
+    const uint8_t *host = twin_page(k->twin, page), *kept = g_hash_table_lookup(k->kept, GSIZE_TO_POINTER(page));
+    MemSection s;
+
+    if (!host || g_hash_table_contains(k->twin->before, host)) {
+        return;
+    }
+    if (!kept && as_find(k->accel.machine->mem, page, &s) && s.host && s.len - (page - s.at) >= PAGE_SIZE) {
+        kept = s.host + (page - s.at);
+    }
+    if (kept) {
+        g_hash_table_insert(k->twin->before, (gpointer)host, g_memdup2(kept, PAGE_SIZE));
     }
 }
 
@@ -113,8 +144,16 @@ static bool random_number(X86Observer *o, uint64_t *value)
     return true;
 }
 
+static unsigned noted_functions(const Check *k)
+{
+    return intctl_functions(k->intctl) & ~(k->steps_a || k->steps_b ? (unsigned)INTCTL_QUIET : 0);
+}
+
 static void note_call(Check *k, unsigned op, uint64_t arg, bool ok, uint64_t value)
 {
+    if (!(noted_functions(k) >> op & 1)) {
+        return;
+    }
     note(k, (Input){ .kind = INPUT_INTCTL, .op = op, .addr = arg, .ok = ok, .value = value });
 }
 
@@ -236,11 +275,18 @@ static Capture *capture(Check *k, uint64_t n)
     c->insns = n;
     c->requests = k->requests;
     c->clock = k->clock;
-    c->intctl = intctl_functions(k->intctl);
+    c->intctl = noted_functions(k);
     g_array_append_vals(c->inputs.list, k->inputs.list->data, k->inputs.list->len);
     g_byte_array_append(c->inputs.bytes, k->inputs.bytes->data, k->inputs.bytes->len);
     as_for_each(k->accel.machine->mem, add_mem_range, c);
     as_for_each(k->accel.machine->io, add_io_range, c);
+    if (k->kept) {
+        g_hash_table_iter_init(&iter, k->kept);
+        while (g_hash_table_iter_next(&iter, &page, &bytes)) {
+            g_hash_table_insert(c->pages, page, g_memdup2(bytes, PAGE_SIZE));
+        }
+        return c;
+    }
     twin_undo(t);
     inputs_rewind(&k->inputs);
     twin_load(t, k->before);
@@ -319,12 +365,18 @@ static bool compare_memory(Check *k, GString *out)
 /* B becomes what A is. */
 static bool start(Check *k, GError **errp)
 {
-    k->twin = twin_new(k->accel.machine, k->cpu, k->name_b, intctl_functions(k->intctl), &k->inputs, errp);
+    k->twin = twin_new(k->accel.machine, k->cpu, k->name_b, noted_functions(k), &k->inputs, errp);
     if (!k->twin) {
         return false;
     }
     k->started = true;
     k->map_changed = false;
+    if (k->steps_a) {
+        k->a->ops->dirty(k->a, written_by_a, k);        /* the log begins */
+    }
+    if (k->steps_b) {
+        k->twin->accel->ops->dirty(k->twin->accel, written_by_b, k);
+    }
     vcpu_run_work(&k->twin->cpu->vcpu);
     twin_load(k->twin, k->cpu);
     return true;
@@ -350,7 +402,14 @@ static bool prepare(Check *k, GError **errp)
     clock_set(t->m->clock, k->clock);
     inputs_clear(&k->inputs);
     g_hash_table_remove_all(k->written);
-    x86_forget_touched(k->cpu, false);
+    x86_forget_touched(k->cpu, k->kept != NULL);
+    if (k->kept) {
+        g_hash_table_remove_all(k->kept);
+    }
+    if (k->intctl && !(noted_functions(k) & INTCTL_QUIET)) {
+        t->tpr = k->intctl->get_tpr(k->intctl_opaque);
+        t->apic_base = k->intctl->get_base(k->intctl_opaque);
+    }
     twin_begin(t);
     x86_copy_state(k->before, k->cpu);
     k->last[k->pieces++ % LAST] = k->cpu->regs[X86_RIP];
@@ -359,15 +418,38 @@ static bool prepare(Check *k, GError **errp)
     return true;
 }
 
-static RunExit finish(Check *k, RunExit why, RunExit why_b, uint64_t n, GError **errp)
+static RunExit run_a(Check *k, uint64_t n, GError **errp)
 {
-    g_autoptr(GString) out = g_string_new(NULL);
+    Vcpu *v = &k->cpu->vcpu;
+
+    v->hold_interrupts = true;
+    v->return_at = RETURN_AT_WORK | (k->granularity == BY_BLOCK ? RETURN_AT_BLOCK : 0);
+    k->in_piece = true;
+    RunExit why = check_accel_run(k->a, v, n, errp);
+    k->in_piece = false;
+    v->hold_interrupts = false;
+    v->return_at = 0;
+    if (k->steps_a) {
+        k->a->ops->dirty(k->a, written_by_a, k);
+    }
+    return why;
+}
+
+static RunExit run_b(Check *k, uint64_t n, GError **errp)
+{
+    RunExit why = twin_run(k->twin, n, errp);
+
+    if (k->steps_b) {
+        k->twin->accel->ops->dirty(k->twin->accel, written_by_b, k);
+    }
+    return why;
+}
+
+static bool compare(Check *k, RunExit why, RunExit why_b, GString *out)
+{
     bool same = compare_cpus(k->cpu, k->twin->cpu, out);
 
     same &= compare_memory(k, out);
-    if (why == RUN_FAILED || why_b == RUN_FAILED) {
-        return RUN_FAILED;
-    }
     if ((why == RUN_SHUTDOWN) != (why_b == RUN_SHUTDOWN)) {
         g_string_append_printf(out, "  %s has a triple fault\n", why == RUN_SHUTDOWN ? "A" : "B");
         same = false;
@@ -376,7 +458,67 @@ static RunExit finish(Check *k, RunExit why, RunExit why_b, uint64_t n, GError *
         g_string_append_printf(out, "  %s\n", k->inputs.wrong);
         same = false;
     }
-    if (!same) {
+    return same;
+}
+
+/* Host memory of a byte that both have, at a linear address of A's processor. */
+static bool both_bytes(Check *k, uint64_t linear, uint8_t **a, uint8_t **b)
+{
+    hwaddr gpa;
+    MemSection s;
+
+    if (!x86_translate_debug(k->cpu, linear, &gpa) || !as_find(k->accel.machine->mem, gpa, &s) || !s.host) {
+        return false;
+    }
+    uint8_t *page = twin_page(k->twin, gpa & ~(hwaddr)(PAGE_SIZE - 1));
+    *a = s.host + (gpa - s.at);
+    *b = page + (gpa & (PAGE_SIZE - 1));
+    return page;
+}
+
+/* KVM steps by RFLAGS.TF, and the flags that a fault pushes meanwhile have it, too: out of the frame again. */
+static void clear_pushed_tf(Check *k, uint64_t frame)
+{
+    enum { FRAME = 48, TF = FL_TF >> 8 };       /* bytes of the longest; TF is in the second byte of the flags */
+
+    for (unsigned i = 0; i < FRAME; i++) {
+        uint8_t *a, *b;
+        if (both_bytes(k, frame + i, &a, &b) && *a != *b) {
+            uint8_t *theirs = k->steps_a ? a : b, ours = k->steps_a ? *b : *a;
+            *theirs = (*theirs ^ TF) == ours ? ours : *theirs;
+            return;
+        }
+    }
+}
+
+/* KVM steps over a fault and the first instruction of its handler at once: the other one follows. */
+static bool follow(Check *k, RunExit *why, RunExit *why_b)
+{
+    const X86Cpu *ours = k->steps_b ? k->cpu : k->twin->cpu;
+    uint64_t frame = ours->regs[X86_RSP] + (x86_code_bits(ours) == 64 ? 0 : ours->seg[X86_SS].base);
+    g_autoptr(GString) ignored = g_string_new(NULL);
+
+    if (k->steps_a == k->steps_b || *why != RUN_BUDGET || *why_b != RUN_BUDGET) {
+        return false;
+    }
+    g_clear_pointer(&k->inputs.wrong, g_free);
+    if (k->steps_b) {
+        *why = run_a(k, 1, NULL);
+    } else {
+        *why_b = twin_run(k->twin, 1, NULL);
+    }
+    clear_pushed_tf(k, frame);
+    return compare(k, *why, *why_b, ignored);
+}
+
+static RunExit finish(Check *k, RunExit why, RunExit why_b, uint64_t n, GError **errp)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+
+    if (why == RUN_FAILED || why_b == RUN_FAILED) {
+        return RUN_FAILED;
+    }
+    if (!compare(k, why, why_b, out) && !(n && follow(k, &why, &why_b))) {
         return differ(k, n, out->str, errp);
     }
     if (k->log) {
@@ -400,6 +542,9 @@ static RunExit serve(Check *k, GError **errp)
     }
     k->requests = atomic_load(&v->requests) & ~(uint32_t)(VCPU_WORK | VCPU_STOP);
     k->in_piece = true;
+    if (k->steps_a) {                   /* the page tables have changed without the processor's knowledge */
+        x86_tlb_flush(k->cpu, true);
+    }
     bool ok = check_serve(k->cpu);
     k->in_piece = false;
     bool ok_b = twin_serve(k->twin, k->requests);
@@ -408,25 +553,18 @@ static RunExit serve(Check *k, GError **errp)
 
 static RunExit execute(Check *k, GError **errp)
 {
-    const AccelOps *ops = k->a->ops;
     Vcpu *v = &k->cpu->vcpu;
 
     if (!prepare(k, errp)) {
         return RUN_FAILED;
     }
-    uint64_t from = ops->insn_count(k->a, v);
-    v->hold_interrupts = true;
-    v->return_at = RETURN_AT_WORK | (k->granularity == BY_BLOCK ? RETURN_AT_BLOCK : 0);
-    k->in_piece = true;
-    RunExit why = check_accel_run(k->a, v, k->granularity == BY_BLOCK ? WARM_UP : k->granularity, errp);
-    k->in_piece = false;
-    v->hold_interrupts = false;
-    v->return_at = 0;
+    uint64_t from = check_insn_count(k->a, v);
+    RunExit why = run_a(k, k->granularity == BY_BLOCK ? WARM_UP : k->granularity, errp);
     if (why == RUN_FAILED) {
         return why;
     }
-    uint64_t n = ops->insn_count(k->a, v) - from;
-    RunExit why_b = twin_run(k->twin, n, errp);
+    uint64_t n = check_insn_count(k->a, v) - from;
+    RunExit why_b = run_b(k, n, errp);
     k->insns += n;
     return finish(k, why, why_b, n, errp);
 }
@@ -452,7 +590,7 @@ static RunExit check_run(Accel *accel, Vcpu *vcpu, uint64_t max_insns, GError **
 {
     Check *k = (Check *)accel;
     Machine *m = accel->machine;
-    uint64_t first = k->a->ops->insn_count(k->a, vcpu), done = 0;
+    uint64_t first = check_insn_count(k->a, vcpu), done = 0;
     RunExit why = RUN_BUDGET;
 
     while (why == RUN_BUDGET && done < max_insns) {
@@ -461,7 +599,7 @@ static RunExit check_run(Accel *accel, Vcpu *vcpu, uint64_t max_insns, GError **
         }
         if (!k->started && k->insns < k->start_at) {
             why = check_accel_run(k->a, vcpu, MIN(WARM_UP, k->start_at - k->insns), errp);
-            k->insns = k->a->ops->insn_count(k->a, vcpu);
+            k->insns = check_insn_count(k->a, vcpu);
         } else {
             machine_lock(m);
             bool running = clock_running(m->clock);
@@ -472,7 +610,7 @@ static RunExit check_run(Accel *accel, Vcpu *vcpu, uint64_t max_insns, GError **
             }
             machine_unlock(m);
         }
-        done = k->a->ops->insn_count(k->a, vcpu) - first;
+        done = check_insn_count(k->a, vcpu) - first;
     }
     if (why == RUN_HALTED) {
         loop_wake(m->loop);             /* to look again at a clock that may have stood when it looked last */
@@ -527,7 +665,27 @@ static void check_destroy(Accel *accel)
     g_free(k->file);
     inputs_fini(&k->inputs);
     g_hash_table_destroy(k->written);
+    g_clear_pointer(&k->kept, g_hash_table_destroy);
     g_free(k);
+}
+
+/* KVM is compared after each instruction, and with one of our own. */
+static bool choose_steps(Check *k, const AccelOps *b, GError **errp)
+{
+    k->steps_a = check_steps(k->a);
+    k->steps_b = !b->insn_count;
+    if (k->steps_a && k->steps_b) {
+        error_set(errp, "of a=%s and b=%s one has to be an accelerator of our own, dbt or interp", k->name_a,
+                  k->name_b);
+        return false;
+    }
+    if (k->steps_a || k->steps_b) {
+        k->granularity = 1;
+    }
+    if (k->steps_b) {
+        k->kept = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    }
+    return true;
 }
 
 static Accel *check_create(Machine *m, const KeyVals *options, GError **errp)
@@ -551,12 +709,26 @@ static Accel *check_create(Machine *m, const KeyVals *options, GError **errp)
         error_set_errno(errp, errno, "log=%s", log);
         ok = false;
     }
-    k->a = ok ? accel_open(m, k->name_a, errp) : NULL;
+    const AccelOps *b_ops = ok ? accel_find(k->name_b, errp) : NULL;
+    k->a = b_ops ? accel_open_one(m, k->name_a, errp) : NULL;
+    if (k->a && !choose_steps(k, b_ops, errp)) {
+        k->a->ops->destroy(k->a);
+        k->a = NULL;
+    }
     if (!k->a) {
         check_destroy(&k->accel);
         return NULL;
     }
     return &k->accel;
+}
+
+/* The processor has what both can give. */
+static bool limit_to_b(Check *k, Vcpu *vcpu, GError **errp)
+{
+    const AccelOps *b = accel_find(k->name_b, errp);
+    uint32_t words[CPUID_WORDS];
+
+    return !b->features || (b->features(words, errp) && x86_limit_features(x86_cpu(vcpu), words, "B", errp));
 }
 
 static bool check_vcpu_create(Accel *accel, Vcpu *vcpu, GError **errp)
@@ -568,9 +740,10 @@ static bool check_vcpu_create(Accel *accel, Vcpu *vcpu, GError **errp)
         error_set(errp, "a cross-check runs one processor: say -smp 1");
         return false;
     }
-    if (!k->a->ops->vcpu_create(k->a, vcpu, errp)) {
+    if (!limit_to_b(k, vcpu, errp) || !k->a->ops->vcpu_create(k->a, vcpu, errp)) {
         return false;
     }
+    vcpu->repeatable = true;
     k->cpu = x86_cpu(vcpu);
     k->before = g_aligned_alloc0(1, sizeof(X86Cpu), 64);
     k->observer = (X86Observer){ .touched = touched, .random = random_number };
@@ -631,11 +804,11 @@ static bool check_set_breakpoint(Accel *accel, uint64_t linear, bool on)
     return k->a->ops->set_breakpoint && k->a->ops->set_breakpoint(k->a, linear, on);
 }
 
-static uint64_t check_insn_count(Accel *accel, Vcpu *vcpu)
+static uint64_t insn_count(Accel *accel, Vcpu *vcpu)
 {
     Check *k = (Check *)accel;
 
-    return k->a->ops->insn_count(k->a, vcpu);
+    return check_insn_count(k->a, vcpu);
 }
 
 static void check_info(Accel *accel, Vcpu *vcpu, GString *out)
@@ -666,6 +839,6 @@ const AccelOps accel_check = {
     .run = check_run,
     .flush = check_flush,
     .set_breakpoint = check_set_breakpoint,
-    .insn_count = check_insn_count,
+    .insn_count = insn_count,
     .info = check_info,
 };

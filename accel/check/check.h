@@ -49,6 +49,9 @@ typedef struct Inputs {                 /* of one piece */
 enum { INTCTL_ACKNOWLEDGE, INTCTL_SET_TPR, INTCTL_GET_TPR, INTCTL_SET_BASE, INTCTL_GET_BASE, INTCTL_READ_MSR,
        INTCTL_WRITE_MSR, INTCTL_SET_DEADLINE, INTCTL_GET_DEADLINE };
 
+/* Those that a kernel calls when it likes to: inputs they are only where none runs the guest. */
+enum { INTCTL_QUIET = 1 << INTCTL_SET_TPR | 1 << INTCTL_GET_TPR | 1 << INTCTL_SET_BASE | 1 << INTCTL_GET_BASE };
+
 unsigned intctl_functions(const IntCtl *of);            /* NULL: none */
 void intctl_keep(IntCtl *ops, unsigned functions);      /* the others become NULL */
 
@@ -85,6 +88,8 @@ typedef struct Twin {
     GPtrArray *rams, *windows, *registers;      /* TwinRam; Regions of the map as it is now */
     X86Observer observer;
     IntCtl intctl;
+    uint8_t tpr;                        /* what it answers, where these are no inputs (INTCTL_QUIET) */
+    uint64_t apic_base;
     GHashTable *before;                 /* host address of a page -> its bytes before this piece */
     GHashTable *read;                   /* address of a page -> the same; NULL: nobody wants to know */
 } Twin;
@@ -105,14 +110,18 @@ void twin_begin(Twin *t);                               /* a new piece: pages ar
 void twin_undo(Twin *t);                                /* memory as it was at twin_begin() */
 /* Host memory of a page; NULL: not RAM. */
 uint8_t *twin_page(Twin *t, hwaddr page);
-/* Exactly n instructions, unless it stops by itself. */
+/* Exactly n instructions, unless it stops by itself.  check_steps(): or n + 1, where one of them faults: then
+ * it stops only behind the handler's first. */
 RunExit twin_run(Twin *t, uint64_t n, GError **errp);
 /* Takes what a processor with these requests takes now: interrupt, NMI, INIT. */
 bool twin_serve(Twin *t, uint32_t requests);
 /* Between two instructions: requests that are due; false: shutdown. */
 bool check_serve(X86Cpu *c);
-/* run() with the registers where the comparison finds them. */
+/* An accelerator that counts no instructions, and tells no observer what memory they touch: KVM. */
+bool check_steps(const Accel *a);
+/* run() of about n instructions, with the registers where the comparison finds them; check_steps(): of one. */
 RunExit check_accel_run(Accel *a, Vcpu *v, uint64_t n, GError **errp);
+uint64_t check_insn_count(const Accel *a, Vcpu *v);
 
 /* ---- compare.c ---- */
 

@@ -85,6 +85,11 @@ static uint64_t get(void *opaque, unsigned op)
     return had ? had->value : 0;
 }
 
+static void quiet_set_tpr(void *opaque, uint8_t cr8) { ((Twin *)opaque)->tpr = cr8; }
+static uint8_t quiet_get_tpr(void *opaque) { return ((Twin *)opaque)->tpr; }
+static void quiet_set_base(void *opaque, uint64_t value) { ((Twin *)opaque)->apic_base = value; }
+static uint64_t quiet_get_base(void *opaque) { return ((Twin *)opaque)->apic_base; }
+
 static void set_tpr(void *opaque, uint8_t cr8) { intctl_call(opaque, INTCTL_SET_TPR, cr8); }
 static uint8_t get_tpr(void *opaque) { return get(opaque, INTCTL_GET_TPR); }
 static void set_base(void *opaque, uint64_t value) { intctl_call(opaque, INTCTL_SET_BASE, value); }
@@ -122,6 +127,22 @@ static const IntCtl intctl_ops = {
     .get_base = get_base, .read_msr = read_msr, .write_msr = write_msr, .set_deadline = set_deadline,
     .get_deadline = get_deadline,
 };
+
+static void answer(Twin *t, unsigned functions)
+{
+    enum { ENABLED_BOOT_PROCESSOR = 0xfee00900 };
+
+    t->intctl = intctl_ops;
+    intctl_keep(&t->intctl, functions);
+    if (!(functions & INTCTL_QUIET)) {
+        t->apic_base = ENABLED_BOOT_PROCESSOR;
+        t->intctl.set_tpr = quiet_set_tpr;
+        t->intctl.get_tpr = quiet_get_tpr;
+        t->intctl.set_base = quiet_set_base;
+        t->intctl.get_base = quiet_get_base;
+    }
+    vcpu_set_intctl(&t->cpu->vcpu, &t->intctl, t);
+}
 
 static bool random_number(X86Observer *o, uint64_t *value)
 {
@@ -357,8 +378,53 @@ bool check_serve(X86Cpu *c)
     return !shutdown;
 }
 
+bool check_steps(const Accel *a)
+{
+    return !a->ops->insn_count;
+}
+
+uint64_t check_insn_count(const Accel *a, Vcpu *v)
+{
+    return check_steps(a) ? x86_cpu(v)->insn_count : a->ops->insn_count((Accel *)a, v);
+}
+
+/* Which comes again as long as its count is not zero: a step of each. */
+static bool at_repeated_string(X86Cpu *c)
+{
+    uint8_t bytes[X86_INSN_MAX];
+    uint64_t linear = c->regs[X86_RIP] + (x86_code_bits(c) == 64 ? 0 : c->seg[X86_CS].base);
+    unsigned n = 0;
+    X86Insn in;
+
+    x86_tlb_flush(c, true);
+    while (n < sizeof(bytes) && x86_read_debug(c, linear + n, bytes + n, 1)) {
+        n++;
+    }
+    return x86_decode(&in, bytes, n, x86_code_bits(c)) > 0 && in.rep && !in.map &&
+        ((in.opcode >= 0xa4 && in.opcode <= 0xaf) || (in.opcode >= 0x6c && in.opcode <= 0x6f));
+}
+
+static RunExit step(Accel *a, Vcpu *v, GError **errp)
+{
+    X86Cpu *c = x86_cpu(v);
+    uint64_t at = c->regs[X86_RIP];
+    bool again = at_repeated_string(c);
+    RunExit why;
+
+    do {
+        why = a->ops->run(a, v, 1, errp);
+    } while (again && why == RUN_BUDGET && c->regs[X86_RIP] == at);
+    if (why != RUN_REQUEST && why != RUN_FAILED) {
+        c->insn_count++;
+    }
+    return why;
+}
+
 RunExit check_accel_run(Accel *a, Vcpu *v, uint64_t n, GError **errp)
 {
+    if (check_steps(a)) {
+        return step(a, v, errp);
+    }
     if (a->ops->lazy_state) {
         a->ops->push(a, v);
     }
@@ -372,11 +438,11 @@ RunExit check_accel_run(Accel *a, Vcpu *v, uint64_t n, GError **errp)
 RunExit twin_run(Twin *t, uint64_t n, GError **errp)
 {
     Vcpu *v = &t->cpu->vcpu;
-    uint64_t end = t->accel->ops->insn_count(t->accel, v) + n, done;
+    uint64_t end = check_insn_count(t->accel, v) + n, done;
     RunExit why = RUN_BUDGET;
 
     v->hold_interrupts = true;
-    while (why == RUN_BUDGET && !t->inputs->wrong && (done = t->accel->ops->insn_count(t->accel, v)) < end) {
+    while (why == RUN_BUDGET && !t->inputs->wrong && (done = check_insn_count(t->accel, v)) < end) {
         why = check_accel_run(t->accel, v, end - done, errp);
     }
     v->hold_interrupts = false;
@@ -387,6 +453,9 @@ bool twin_serve(Twin *t, uint32_t requests)
 {
     Vcpu *v = &t->cpu->vcpu;
 
+    if (check_steps(t->accel)) {        /* the page tables have changed without the processor's knowledge */
+        x86_tlb_flush(t->cpu, true);
+    }
     vcpu_raise(v, requests & (VCPU_INTR | VCPU_NMI | VCPU_SMI | VCPU_INIT | VCPU_SIPI));
     bool ok = check_serve(t->cpu);
     vcpu_lower(v, VCPU_INTR);
@@ -420,9 +489,10 @@ Twin *twin_new(Machine *of, const X86Cpu *cpu, const char *accel, unsigned intct
         return NULL;
     }
     g_ptr_array_add(t->m->vcpus, &t->cpu->vcpu);
+    t->cpu->vcpu.repeatable = true;
     machine_lock(t->m);
     bool ok = !of || twin_follow_map(t, of, errp);
-    t->accel = ok ? accel_open(t->m, accel, errp) : NULL;
+    t->accel = ok ? accel_open_one(t->m, accel, errp) : NULL;
     if (t->accel && !t->accel->ops->vcpu_create(t->accel, &t->cpu->vcpu, errp)) {
         t->accel->ops->destroy(t->accel);
         t->accel = NULL;
@@ -433,9 +503,7 @@ Twin *twin_new(Machine *of, const X86Cpu *cpu, const char *accel, unsigned intct
         return NULL;
     }
     if (intctl) {
-        t->intctl = intctl_ops;
-        intctl_keep(&t->intctl, intctl);
-        vcpu_set_intctl(&t->cpu->vcpu, &t->intctl, t);
+        answer(t, intctl);
     }
     t->observer = (X86Observer){ .touched = touched, .random = random_number };
     x86_observe(t->cpu, &t->observer);

@@ -171,3 +171,42 @@ bool kvm_debug_apply(KvmVcpu *v, bool step)
     v->debugging = d.control;
     return kvm_ioctl(v->fd, KVM_SET_GUEST_DEBUG, &d) >= 0;
 }
+
+/* ---- steps in ring 3 that the kernel leaves to the guest ---- */
+
+/* Without an IDT the #DB behind the instruction cannot be delivered: the guest shuts down, with the registers
+ * as they are there, and DR6.BS to say that it was this. */
+KvmHidden kvm_hide_idt(KvmVcpu *v)
+{
+    Kvm *k = v->kvm;
+    KvmHidden h = { .dr6 = v->cpu->dr[6], .idt_limit = v->cpu->idt.limit };
+    struct kvm_sregs2 s;
+
+    if (v->cpu->cpl != 3 || k->irqchip != KVM_IRQCHIP_NONE) {
+        return h;
+    }
+    if (k->reports_user_steps < 0) {
+        k->reports_user_steps = kvm_reports_user_steps(k->fd);
+    }
+    if (!k->reports_user_steps && kvm_ioctl(v->fd, KVM_GET_SREGS2, &s) >= 0) {
+        struct kvm_debugregs d = { 0 };
+        s.idt.limit = 0;
+        h.on = kvm_ioctl(v->fd, KVM_SET_SREGS2, &s) >= 0 && kvm_ioctl(v->fd, KVM_GET_DEBUGREGS, &d) >= 0;
+        d.dr6 &= ~(uint64_t)DR6_BS;
+        h.on = h.on && kvm_ioctl(v->fd, KVM_SET_DEBUGREGS, &d) >= 0;
+    }
+    return h;
+}
+
+bool kvm_unhide_idt(KvmVcpu *v, const KvmHidden *h)
+{
+    X86Cpu *c = v->cpu;
+
+    kvm_pull(v);
+    c->idt.limit = h->idt_limit;
+    bool done = c->dr[6] & DR6_BS;
+    c->dr[6] = h->dr6;
+    v->events.exception.injected = v->events.exception.pending = 0;
+    v->events.triple_fault.pending = 0;
+    return done;
+}

@@ -43,12 +43,19 @@ static uint8_t *piece(X86Cpu *c, const Component *p, unsigned i)
     return p->array ? (uint8_t *)c + p->array + i * p->size : (uint8_t *)&c->fpu.v[p->first + i].q[p->quad];
 }
 
+/* Asked once: CPUID costs tens of microseconds where the host is itself a guest. */
+static void find_components(KvmVcpu *v)
+{
+    for (unsigned n = 0; n < G_N_ELEMENTS(components); n++) {
+        uint32_t size, at, ecx, edx;
+        __cpuid_count(0xd, components[n].bit, size, at, ecx, edx);
+        v->xsave_at[components[n].bit] = size && at + size <= v->xsave_size ? at : 0;
+    }
+}
+
 static uint8_t *component_at(const KvmVcpu *v, unsigned bit)
 {
-    uint32_t size, at, ecx, edx;
-
-    __cpuid_count(0xd, bit, size, at, ecx, edx);
-    return size && at + size <= v->xsave_size ? (uint8_t *)v->xsave + at : NULL;
+    return v->xsave_at[bit] ? (uint8_t *)v->xsave + v->xsave_at[bit] : NULL;
 }
 
 bool kvm_fpu_init(KvmVcpu *v, GError **errp)
@@ -62,6 +69,7 @@ bool kvm_fpu_init(KvmVcpu *v, GError **errp)
         return kvm_failed(errp, errno, "KVM_GET_XSAVE");
     }
     v->xsave_components = supported(v->kvm);
+    find_components(v);
     return true;
 }
 

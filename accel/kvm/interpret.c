@@ -190,6 +190,39 @@ KvmInterpreted kvm_interpret_next(KvmVcpu *v)
     return guarded(v, next_instruction);
 }
 
+/* What shows RFLAGS.TF, by which the kernel steps; HLT, which some kernels leave out when they report a step;
+ * and what has to do the same each time (Vcpu.repeatable). */
+bool kvm_steps_badly(KvmVcpu *v)
+{
+    enum { MSR_TSC = 0x10, MSR_TSC_ADJUST = 0x3b };
+    X86Cpu *c = v->cpu;
+    uint8_t bytes[X86_INSN_MAX];
+    uint64_t linear = kvm_linear_rip(c);
+    unsigned n = 0;
+    X86Insn in;
+
+    x86_tlb_flush(c, true);
+    while (n < sizeof(bytes) && x86_read_debug(c, linear + n, bytes + n, 1)) {
+        n++;
+    }
+    if (x86_decode(&in, bytes, n, x86_code_bits(c)) <= 0) {
+        return false;
+    }
+    switch (in.row->op) {
+    case OP_HLT:
+        return v->kvm->irqchip == KVM_IRQCHIP_NONE;
+    case OP_PUSHF: case OP_SYSCALL:
+        return true;
+    case OP_RDTSC: case OP_RDTSCP: case OP_RDRAND: case OP_RDSEED:
+        return c->vcpu.repeatable;
+    case OP_RDMSR: case OP_WRMSR:
+        return c->vcpu.repeatable &&
+            ((uint32_t)c->regs[X86_RCX] == MSR_TSC || (uint32_t)c->regs[X86_RCX] == MSR_TSC_ADJUST);
+    default:
+        return false;
+    }
+}
+
 static bool serve(KvmVcpu *v)
 {
     bool shutdown;

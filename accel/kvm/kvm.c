@@ -39,6 +39,7 @@ static void kvm_destroy(Accel *a)
     Kvm *k = (Kvm *)a;
 
     kvm_queue_free(k->queue);
+    g_clear_pointer(&k->dirty, g_hash_table_destroy);
     kvm_slots_fini(k);
     if (a->machine->irqchip == &k->chip) {
         a->machine->irqchip = NULL;
@@ -80,6 +81,7 @@ static bool make_vm(Kvm *k, GError **errp)
     struct kvm_enable_cap emulation = { .cap = KVM_CAP_EXIT_ON_EMULATION_FAILURE, .args = { 1 } };
     kvm_ioctl(k->vm, KVM_ENABLE_CAP, &emulation);
     k->queue = kvm_queue_new(k);
+    kvm_dirty_init(k);
     return kvm_irqchip_init(k, errp) && kvm_cpuid_init(k, errp) && kvm_slots_init(k, errp);
 }
 
@@ -95,7 +97,7 @@ static Accel *kvm_create(Machine *m, const KeyVals *options, GError **errp)
     k->accel.machine = m;
     k->fd = fd;
     k->vm = -1;
-    k->reports_accesses = -1;
+    k->reports_accesses = k->reports_user_steps = -1;
     k->irqchip = keyvals_num(options, "kernel_irqchip", KVM_IRQCHIP_NONE);
     k->breakpoints = g_array_new(false, false, sizeof(uint64_t));
     if (!make_vm(k, errp)) {
@@ -116,6 +118,7 @@ static void kvm_vcpu_destroy(Accel *a, Vcpu *vcpu)
     if (v->run != MAP_FAILED) {
         munmap(v->run, v->kvm->run_size);
     }
+    kvm_dirty_unmap(v);
     if (v->fd >= 0) {
         close(v->fd);
     }
@@ -157,7 +160,7 @@ static bool make_vcpu(KvmVcpu *v, GError **errp)
     }
     kvm_queue_map(k->queue, v->fd);
     set_tsc_rate(v);
-    return kvm_cpuid_put(v, errp) && kvm_fpu_init(v, errp) && kvm_msrs_init(v, errp);
+    return kvm_dirty_map(v, errp) && kvm_cpuid_put(v, errp) && kvm_fpu_init(v, errp) && kvm_msrs_init(v, errp);
 }
 
 static bool kvm_vcpu_create(Accel *a, Vcpu *vcpu, GError **errp)
@@ -294,5 +297,6 @@ const AccelOps accel_kvm = {
     .features = kvm_features,
     .set_breakpoint = kvm_set_breakpoint,
     .set_watchpoints = kvm_set_watchpoints,
+    .dirty = kvm_dirty,
     .info = kvm_info,
 };

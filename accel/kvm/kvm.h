@@ -35,6 +35,8 @@ typedef struct Kvm {
     MemListener mem_listener;
     GArray *slots;                              /* of KvmSlot, sorted by address (slots.c) */
     KvmQueue *queue;                            /* of writes that do not leave the guest; NULL: none (coalesced.c) */
+    GHashTable *dirty;                          /* pages written, not yet asked for; NULL: nobody asks (dirty.c) */
+    bool dirty_rings;
     bool a20_off;                               /* as the slots are laid out */
     Irqchip chip;                               /* what the machine's models see (irqchip.c) */
     struct kvm_irq_routing_entry routes[KVM_IOAPIC_NUM_PINS];
@@ -42,9 +44,11 @@ typedef struct Kvm {
     struct kvm_pit_state2 pit_power_up;
     GArray *breakpoints;                        /* of uint64_t; changed only while paused, as these are: */
     KvmWatches watches;                         /* what the debug registers watch */
-    int reports_accesses;                       /* the kernel, for these registers; negative: not yet tried */
+    int reports_accesses, reports_user_steps;   /* the kernel does; negative: not yet tried */
     bool interpret_all;                         /* they cannot watch all that is asked for: the interpreter does */
 } Kvm;
+
+enum { XSAVE_COMPONENTS = 10 };                 /* the highest known is 9, PKRU */
 
 typedef struct KvmMsrField { uint8_t *at; size_t size; } KvmMsrField;
 
@@ -63,8 +67,11 @@ typedef struct KvmVcpu {
     pthread_t thread;                           /* in run(): the one to signal; under Vcpu.lock */
     bool in_run;
     struct kvm_vcpu_events events;              /* what the CPU struct has no place for */
+    struct kvm_dirty_gfn *dirty;                /* its ring; NULL: the kernel has none */
+    uint32_t dirty_next;
     void *xsave;                                /* of xsave_size bytes: an XSAVE image (fpu.c) */
     size_t xsave_size;
+    uint32_t xsave_at[XSAVE_COMPONENTS];        /* where each is; 0: nowhere */
     uint64_t xsave_components;                  /* that the kernel takes: bits of XSTATE_BV */
     struct kvm_msrs *msrs;                      /* those that the kernel has of msrs.c's table ... */
     KvmMsrField *msr_field;                     /* ... and where they are in the CPU struct */
@@ -89,6 +96,7 @@ G_GNUC_PRINTF(3, 4) bool kvm_failed(GError **errp, int os_errno, const char *fmt
 extern const KeySpec kvm_options[];
 AccelProbe kvm_probe(const KeyVals *options, GError **errp);
 bool kvm_reports_accesses(int fd);              /* debug registers find accesses to data */
+bool kvm_reports_user_steps(int fd);
 
 /* ---- slots.c: guest memory; with the machine lock ---- */
 typedef struct KvmSlot {
@@ -100,6 +108,15 @@ typedef struct KvmSlot {
 bool kvm_slots_init(Kvm *k, GError **errp);
 void kvm_slots_fini(Kvm *k);
 void kvm_slots_set_a20(Kvm *k, bool on);
+
+void kvm_slots_log(Kvm *k);                     /* writes to them are logged from now on */
+
+/* ---- dirty.c ---- */
+void kvm_dirty_init(Kvm *k);
+bool kvm_dirty_map(KvmVcpu *v, GError **errp);
+void kvm_dirty_unmap(KvmVcpu *v);
+void kvm_dirty_take(KvmVcpu *v);                /* what its ring has, to Kvm.dirty */
+void kvm_dirty(Accel *a, void (*page)(void *opaque, hwaddr at), void *opaque);
 
 /* ---- coalesced.c; NULL does nothing ---- */
 KvmQueue *kvm_queue_new(Kvm *k);                /* with the machine lock, as kvm_queue_free() */
@@ -137,6 +154,7 @@ void kvm_kick(Vcpu *vcpu);
 typedef enum KvmInterpreted { INTERPRETED, INTERPRETED_SHUTDOWN, INTERPRETED_STOP /* a watchpoint */ } KvmInterpreted;
 /* One instruction; or what is being delivered, where there is something. */
 KvmInterpreted kvm_interpret(KvmVcpu *v, bool delivering);
+bool kvm_steps_badly(KvmVcpu *v);               /* a step over the next one has to be interpreted */
 KvmInterpreted kvm_interpret_next(KvmVcpu *v);          /* the kernel has not run since the last */
 KvmInterpreted kvm_serve_requests(KvmVcpu *v);          /* INIT, SIPI, work: x86_serve_requests() */
 
@@ -151,6 +169,10 @@ static inline uint64_t kvm_linear_rip(const X86Cpu *c)
 bool kvm_debug_apply(KvmVcpu *v, bool step);    /* breakpoints and single-step, before the next KVM_RUN */
 bool kvm_set_breakpoint(Accel *a, uint64_t linear, bool on);
 bool kvm_at_breakpoint(const KvmVcpu *v, uint64_t linear);
+/* A step in ring 3 where the kernel does not report it, around KVM_RUN; true: it was done. */
+typedef struct KvmHidden { uint64_t dr6; uint32_t idt_limit; bool on; } KvmHidden;
+KvmHidden kvm_hide_idt(KvmVcpu *v);
+bool kvm_unhide_idt(KvmVcpu *v, const KvmHidden *h);
 bool kvm_set_watchpoints(Accel *a, const X86Watch *list, unsigned n, GError **errp);
 bool kvm_watch_hit(KvmVcpu *v, uint64_t dr6);   /* did an access end the run?  Then debug.stop says which */
 

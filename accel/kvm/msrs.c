@@ -85,7 +85,9 @@ bool kvm_msrs_get(KvmVcpu *v)
     for (unsigned i = 0; i < v->msrs->nmsrs; i++) {
         memcpy(v->msr_field[i].at, &v->msrs->entries[i].data, v->msr_field[i].size);
     }
-    vcpu->tsc_offset = tsc - (vcpu_tsc(vcpu) - vcpu->tsc_offset);
+    if (!vcpu->repeatable) {
+        vcpu->tsc_offset = tsc - (vcpu_tsc(vcpu) - vcpu->tsc_offset);
+    }
     v->tsc_offset = vcpu->tsc_offset;
     return true;
 }

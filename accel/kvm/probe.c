@@ -246,6 +246,18 @@ bool kvm_reports_accesses(int fd)
     return ok;
 }
 
+/* Nor does each report a step in ring 3: one that emulates ring 0 may leave the #DB to the guest. */
+bool kvm_reports_user_steps(int fd)
+{
+    struct kvm_guest_debug d = { .control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP };
+    Scratch s;
+    bool ok = make_scratch(fd, &s) && enter_code(&s, 3, 1) && ioctl(s.vcpu, KVM_SET_GUEST_DEBUG, &d) >= 0 &&
+        ioctl(s.vcpu, KVM_RUN, 0) >= 0 && s.run->exit_reason == KVM_EXIT_DEBUG;
+
+    free_scratch(&s);
+    return ok;
+}
+
 char *kvm_why_poor(const KvmQuality *q)
 {
     if (q->ring0_ns < 0) {

@@ -326,12 +326,24 @@ static RunExit debug_exit(KvmVcpu *v, bool stepping)
     return interpret(v, true);
 }
 
+/* The kernel finishes an access by the next KVM_RUN, and may forget that it was to be a step. */
+static void finish_step(KvmVcpu *v)
+{
+    uint64_t at = v->cpu->regs[X86_RIP];
+
+    kvm_pull(v);
+    v->stepped = v->cpu->regs[X86_RIP] != at;
+}
+
 /* RUN_BUDGET: go on. */
 static RunExit serve_exit(KvmVcpu *v, bool stepping, GError **errp)
 {
     struct kvm_run *run = v->run;
 
     if (serve_access(v)) {
+        if (stepping) {
+            finish_step(v);
+        }
         return RUN_BUDGET;
     }
     switch (run->exit_reason) {
@@ -343,6 +355,9 @@ static RunExit serve_exit(KvmVcpu *v, bool stepping, GError **errp)
     case KVM_EXIT_IRQ_WINDOW_OPEN:
     case KVM_EXIT_INTR:
     case KVM_EXIT_SET_TPR:
+        return RUN_BUDGET;
+    case KVM_EXIT_DIRTY_RING_FULL:
+        kvm_dirty_take(v);
         return RUN_BUDGET;
     case KVM_EXIT_IOAPIC_EOI:
         machine_lock(v->cpu->vcpu.machine);
@@ -425,6 +440,18 @@ static RunExit before(KvmVcpu *v)
     return RUN_BUDGET;
 }
 
+/* What faulted, and so came to no end, is for the interpreter. */
+static RunExit hidden_step(KvmVcpu *v, const KvmHidden *h, RunExit why)
+{
+    bool done = kvm_unhide_idt(v, h);
+
+    if (why != RUN_SHUTDOWN) {
+        return why;
+    }
+    v->stepped = true;
+    return done ? RUN_BUDGET : interpret(v, false);
+}
+
 static RunExit run_once(KvmVcpu *v, bool stepping, GError **errp)
 {
     if (!kvm_debug_apply(v, stepping)) {
@@ -432,13 +459,18 @@ static RunExit run_once(KvmVcpu *v, bool stepping, GError **errp)
         return RUN_FAILED;
     }
     v->incomplete = false;
+    KvmHidden hidden = stepping ? kvm_hide_idt(v) : (KvmHidden){ 0 };
     int r = kvm_ioctl(v->fd, KVM_RUN, NULL), error = errno;
     v->stats.exits++;
     kvm_queue_flush(v->kvm->queue);
     take_apic_registers(v);
     v->window_open = v->run->ready_for_interrupt_injection;
     if (r >= 0) {
-        return serve_exit(v, stepping, errp);
+        RunExit why = serve_exit(v, stepping, errp);
+        return hidden.on ? hidden_step(v, &hidden, why) : why;
+    }
+    if (hidden.on) {
+        kvm_unhide_idt(v, &hidden);
     }
     if (error == EINTR || error == EAGAIN) {
         swallow_kicks(v);
@@ -483,7 +515,7 @@ static RunExit loop(KvmVcpu *v, bool single, GError **errp)
     if (v->kvm->interpret_all && (why = interpret_from_here(v)) != RUN_BUDGET) {
         return why;
     }
-    for (;;) {
+    for (bool first = true;; first = false) {
         why = before(v);
         if (why != RUN_BUDGET) {
             return why;
@@ -493,7 +525,13 @@ static RunExit loop(KvmVcpu *v, bool single, GError **errp)
             return RUN_FAILED;
         }
         v->stepped = false;
-        why = v->kvm->interpret_all ? interpreted(v, kvm_interpret_next(v)) : run_once(v, single || steps(v), errp);
+        if (v->kvm->interpret_all) {
+            why = interpreted(v, kvm_interpret_next(v));
+        } else if (first && single && kvm_steps_badly(v)) {
+            why = interpret(v, false);
+        } else {
+            why = run_once(v, single || steps(v), errp);
+        }
         v->step_over &= !v->stepped;
         if (why != RUN_BUDGET) {
             return why;

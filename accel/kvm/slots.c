@@ -62,7 +62,8 @@ static bool same(const KvmSlot *a, const KvmSlot *b)
 static bool tell(Kvm *k, const KvmSlot *s, bool there)
 {
     struct kvm_userspace_memory_region m = {
-        .slot = s->id, .flags = s->readonly ? KVM_MEM_READONLY : 0, .guest_phys_addr = s->at,
+        .slot = s->id, .guest_phys_addr = s->at,
+        .flags = s->readonly ? KVM_MEM_READONLY : k->dirty ? KVM_MEM_LOG_DIRTY_PAGES : 0,
         .memory_size = there ? s->len : 0, .userspace_addr = (uintptr_t)s->host,
     };
 
@@ -122,6 +123,13 @@ static bool update(Kvm *k, GError **errp)
     }
     g_array_sort(k->slots, by_address);
     return true;
+}
+
+void kvm_slots_log(Kvm *k)
+{
+    for (guint i = 0; i < k->slots->len; i++) {
+        tell(k, &g_array_index(k->slots, KvmSlot, i), true);
+    }
 }
 
 static void update_or_fail(Kvm *k)

@@ -71,7 +71,9 @@ struct AccelOps {
      * set and debug.hit, debug.hit_write saying what.  Replaces the list; false: these cannot be watched, and
      * none is.  NULL: there are no watchpoints. */
     bool (*set_watchpoints)(Accel *a, const X86Watch *list, unsigned n, GError **errp);
-    uint64_t (*insn_count)(Accel *a, Vcpu *c);  /* executed so far, for info and benchmarks */
+    uint64_t (*insn_count)(Accel *a, Vcpu *c);  /* executed so far; NULL: not known (KVM) */
+    /* Pages that the guest has written since the last call; from the first on.  NULL: X86Observer is told. */
+    void (*dirty)(Accel *a, void (*page)(void *opaque, hwaddr at), void *opaque);
     void (*info)(Accel *a, Vcpu *c, GString *out);  /* counters for the monitor; may be NULL */
 };
 
@@ -87,6 +89,9 @@ void accel_default_chain(GPtrArray *chain);
 Accel *accel_open_chain(Machine *m, const GPtrArray *chain, GError **errp);
 /* The same with a chain as text; NULL: the default chain. */
 Accel *accel_open(Machine *m, const char *text, GError **errp);
+/* One, good here or not. */
+Accel *accel_open_one(Machine *m, const char *text, GError **errp);
+const AccelOps *accel_find(const char *text, GError **errp);   /* of the first in "name,key=value" */
 
 /* Of all processors' registers, and of what RAM and ROM hold, too; while no processor runs. */
 uint64_t accel_hash(Machine *m, bool memory_too);

@@ -63,6 +63,7 @@ struct Vcpu {
     bool hold_interrupts;       /* a debugger's single step: interrupts, NMI and SMI wait */
     uint32_t tsc_khz;           /* of its time-stamp counter; VCPU_TSC_KHZ unless someone chose otherwise */
     uint8_t return_at;          /* RETURN_AT_*: the cross-check wants run() to return sooner */
+    bool repeatable;            /* the cross-check: time and random numbers are the target's, whoever executes */
     uint64_t tsc_offset;        /* added to vcpu_tsc() */
     hwaddr a20_mask;            /* ANDed to every physical address */
     uint8_t sipi_vector;

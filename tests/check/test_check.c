@@ -7,9 +7,11 @@
  */
 #include <glib/gstdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "accel/accel.h"
 #include "accel/check.h"
 #include "accel/engine.h"
+#include "accel/kvm.h"
 #include "core/machine.h"
 #include "target/x86/cpu.h"
 #include "target/x86/segments.h"
@@ -48,7 +50,7 @@ static const AccelOps accel_faulty = {
     .set_breakpoint = engine_set_breakpoint, .insn_count = engine_insn_count,
 };
 
-const AccelOps *const accel_list[] = { &accel_interp, &accel_faulty, &accel_check, NULL };
+const AccelOps *const accel_list[] = { &accel_interp, &accel_faulty, &accel_check, &accel_kvm, NULL };
 
 /* ---- a machine with a device that answers, and writes to memory ---- */
 
@@ -191,6 +193,27 @@ static void caught_in_a(void) { caught("faulty", "interp", "block", 32); }
 static void caught_by_instruction(void) { caught("interp", "faulty", "insn", 1); }
 static void caught_in_a_long_piece(void) { caught("interp", "faulty", "700", 700); }
 
+static bool have_kvm(void)
+{
+    g_autoptr(GError) err = NULL;
+    int fd = kvm_open_device(KVM_DEVICE, &err);
+
+    if (fd < 0) {
+        g_test_skip(err->message);
+        return false;
+    }
+    close(fd);
+    return true;
+}
+
+static void caught_beside_kvm(void)
+{
+    if (have_kvm()) {
+        caught("faulty", "kvm", "block", 1);
+        caught("kvm", "faulty", "block", 1);
+    }
+}
+
 static void bad_files(void)
 {
     static const char *const bad[] = {
@@ -246,6 +269,7 @@ int main(int argc, char **argv)
     g_test_add_func("/check/caught/a", caught_in_a);
     g_test_add_func("/check/caught/insn", caught_by_instruction);
     g_test_add_func("/check/caught/700", caught_in_a_long_piece);
+    g_test_add_func("/check/caught/kvm", caught_beside_kvm);
     g_test_add_func("/check/files", bad_files);
     g_test_add_func("/check/options", bad_options);
     return g_test_run();
