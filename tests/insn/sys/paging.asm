@@ -138,6 +138,40 @@ main:
     call edx
     CHECK_EQ eax, 2
 
+    ; ---- faults of a delivery (3A table 6-5): vector 14 is the first of LINEAR(8), the others before it
+    mov PTE(7), 0x25000 | 3
+    mov PTE(8), 0x26000 | 3
+    mov esi, IDT_AT
+    mov edi, LINEAR(8) - 14 * 8
+    mov ecx, 0x20 * 2
+    rep movsd
+    lidt [idtr_pages]
+    CASE "#GP whose gate is not there: a page fault, which is served", "3A 6.15"
+    mov PTE(7), 0
+    invlpg [LINEAR(7)]
+    mov ax, 0x1000
+    EXPECT_PF LINEAR(8) - 8, 0, mov es, ax
+    CASE "#UD the same", "3A 6.15"
+    EXPECT_PF LINEAR(8) - 8 * 8, 0, ud2
+    CASE "a page fault whose gate is not there is a double fault", "3A 6.15"
+    mov PTE(7), 0x25000 | 3
+    mov PTE(8), 0
+    invlpg [LINEAR(8)]
+    EXPECT 8, 0, mov eax, [LINEAR(9)]
+    mov eax, cr2
+    CHECK_EQ eax, LINEAR(8)                     ; that of the second
+    CASE "so is one whose gate is not present", "3A 6.15"
+    mov PTE(8), 0x26000 | 3
+    mov byte [LINEAR(8) + 5], 0x0e
+    EXPECT 8, 0, mov eax, [LINEAR(9)]
+    mov eax, cr2
+    CHECK_EQ eax, LINEAR(9)
+    CASE "or with a null selector", "3A 6.15"
+    mov byte [LINEAR(8) + 5], 0x8e
+    mov word [LINEAR(8) + 2], 0
+    EXPECT 8, 0, mov eax, [LINEAR(9)]
+    lidt [idtr]
+
     CASE "PAE: four directories by CR3", "3A 4.4.1"
     mov eax, cr0
     and eax, 0x7fffffff
@@ -165,3 +199,7 @@ main:
     mov eax, cr3
     EXPECT 13, 0, mov cr3, eax
     PASS
+
+align 4
+idtr_pages: dw 0x1f * 8 - 1
+    dd LINEAR(8) - 14 * 8

@@ -160,6 +160,34 @@ tests:
     popf
     CHECK_EQ ax, 0x7ed7
 
+    CASE "IRET of 16 bits leaves the upper half of EFLAGS", "2 IRET"
+    push dword 0x40002                          ; AC
+    popfd
+    push word 0x0ad7
+    push word 0
+    push word .iret16
+    iret
+.iret16:
+    pushfd
+    pop eax
+    CHECK_EQ eax, 0x40ad7
+    CASE "IRET of 32 bits takes it, but VM, VIF and VIP", "2 IRET"
+    push dword 0x1e0002                         ; VIP, VIF, AC, VM
+    push dword 0
+    push dword .iret32
+    o32 iret
+.iret32:
+    pushfd
+    pop eax
+    CHECK_EQ eax, 0x40002
+    push dword 2
+    push dword 0
+    push dword 0x10000
+    FAULTS "IRET of 32 bits to beyond the limit", "2 IRET", 13, o32 iret
+    add sp, 12
+    push dword 2
+    popfd
+
     ; ---- single step: a trap behind each instruction, not behind MOV SS, not behind INT n
     CASE "single steps", "3B 17.3.1.4"
     mov byte [steps], 0
