@@ -89,7 +89,7 @@ static void overflow_fired(void *opaque)
 
 /* ---- ACPI registers ---- */
 
-static uint16_t pm_word(Piix4Pm *s, unsigned reg)
+static uint16_t pm_word(Piix4Pm *s, unsigned reg, uint64_t ticks)
 {
     switch (reg) {
     case PMSTS:
@@ -100,9 +100,9 @@ static uint16_t pm_word(Piix4Pm *s, unsigned reg)
     case PMCNTRL:
         return s->control;
     case PMTMR:
-        return timer_ticks(s);
+        return ticks;
     case PMTMR + 2:
-        return timer_ticks(s) >> 16 & 0xff;
+        return ticks >> 16 & 0xff;
     case GPEN:
         return s->gp_enable;
     default:
@@ -113,10 +113,11 @@ static uint16_t pm_word(Piix4Pm *s, unsigned reg)
 static uint64_t pm_read(void *dev, hwaddr off, unsigned size)
 {
     Piix4Pm *s = dev;
-    uint32_t val = pm_word(s, off & ~1u);
+    uint64_t ticks = timer_ticks(s);            /* once: both halves of the timer are of one time */
+    uint32_t val = pm_word(s, off & ~1u, ticks);
 
     if (size == 4) {
-        val |= (uint32_t)pm_word(s, (off & ~1u) + 2) << 16;
+        val |= (uint32_t)pm_word(s, (off & ~1u) + 2, ticks) << 16;
     }
     return val >> (8 * (off & 1));
 }
@@ -174,7 +175,7 @@ static void pm_write(void *dev, hwaddr off, uint64_t val, unsigned size)
 
     if (size == 1) {
         unsigned shift = 8 * (off & 1);
-        uint16_t rest = reg == PMSTS ? 0 : pm_word(s, reg) & ~(0xff << shift);
+        uint16_t rest = reg == PMSTS ? 0 : pm_word(s, reg, 0) & ~(0xff << shift);
 
         val = rest | (uint16_t)(val << shift);
     }

@@ -1,6 +1,7 @@
 /*
  * The PCI bus and the chip set through ports: sizing, mapping, PAM, interrupt routing, ACPI registers.
  */
+#include <stdatomic.h>
 #include "pc_harness.h"
 
 #include <string.h>
@@ -329,6 +330,44 @@ static void test_pm_timer(void)
     chipset_fini(&c);
 }
 
+typedef struct Ticking { Clock *clock; int64_t now; _Atomic int64_t until; atomic_bool stop; } Ticking;
+
+enum { TICK_NS = 100 * 1000, TICKS_A_READ = 100 };
+
+static gpointer tick(gpointer opaque)
+{
+    Ticking *t = opaque;
+
+    while (!atomic_load(&t->stop)) {
+        if (t->now < atomic_load(&t->until)) {
+            t->now += TICK_NS;
+            clock_set(t->clock, t->now);
+        }
+    }
+    return NULL;
+}
+
+/* Both halves of the timer are of one time: it never goes backwards, though time goes on while it is read. */
+static void test_pm_timer_is_read_at_once(void)
+{
+    Chipset c = { 0 };
+    uint32_t last = 0;
+
+    chipset_init(&c);
+    pm_map(&c);
+    Ticking t = { .clock = c.m->clock, .now = clock_now(c.m->clock), .until = clock_now(c.m->clock) };
+    GThread *thread = g_thread_new("tick", tick, &t);
+    for (unsigned i = 0; i < 400000; i++) {
+        atomic_store(&t.until, clock_now(c.m->clock) + TICK_NS * TICKS_A_READ);
+        uint32_t now = in(c.m, PM_BASE + 8, 4);
+        g_assert_cmphex((now - last) & 0xffffff, <, 1 << 23);
+        last = now;
+    }
+    atomic_store(&t.stop, true);
+    g_thread_join(thread);
+    chipset_fini(&c);
+}
+
 static void test_power_button(void)
 {
     Chipset c = { 0 };
@@ -436,6 +475,7 @@ int main(int argc, char **argv)
     g_test_add_func("/i440fx/pam", test_pam);
     g_test_add_func("/i440fx/smram", test_smram);
     g_test_add_func("/piix4/timer", test_pm_timer);
+    g_test_add_func("/piix4/timer-is-read-at-once", test_pm_timer_is_read_at_once);
     g_test_add_func("/piix4/power-button", test_power_button);
     g_test_add_func("/piix4/soft-off", test_soft_off);
     g_test_add_func("/piix4/smbus", test_smbus_idle);
