@@ -197,7 +197,6 @@ void exec_invpcid(X86Cpu *c, const X86Insn *in)
 {
     enum { ONE_ADDRESS, ONE_CONTEXT, ALL_AND_GLOBAL, ALL };
 
-    require_ud(c, !(c->mode & MODE_VM) || c->cpl == 0);
     require_row(c, in);
     uint64_t type = x86_in_code64(c) ? c->regs[in->reg] : (uint32_t)c->regs[in->reg];
     uint64_t linear = x86_operand(c, in, 16, false);

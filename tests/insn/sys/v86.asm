@@ -85,6 +85,13 @@ main:
     VM_FAULTS "LGDT", "2 LGDT", 0x3000, 13, 0, lgdt [0x500]
     VM_FAULTS "MOV CR0", "2 MOV", 0x3000, 13, 0, mov eax, cr0
     VM_FAULTS "CLTS", "2 CLTS", 0x3000, 13, 0, clts
+    mov eax, 7
+    xor ecx, ecx
+    cpuid
+    bt ebx, 10                                  ; is there INVPCID?
+    jnc .no_invpcid
+    VM_FAULTS "INVPCID", "2 INVPCID", 0x3000, 13, 0, {invpcid eax, [0]}
+.no_invpcid:
     VM_FAULTS "LLDT is not known", "2 LLDT", 0x3000, 6, 0, lldt ax
     VM_FAULTS "LAR", "2 LAR", 0x3000, 6, 0, lar ax, ax
     VM_FAULTS "ARPL", "2 ARPL", 0x3000, 6, 0, arpl ax, ax
