@@ -7,6 +7,7 @@
 #include <cpuid.h>
 #include <string.h>
 #include "util/error.h"
+#include "util/host.h"
 #include "util/size.h"
 #include "util/suggest.h"
 
@@ -110,7 +111,7 @@ static bool host_has_state(unsigned feature)
 /* Whether instructions of this feature can be run by the host's own. */
 static bool host_has(unsigned feature)
 {
-    return x86_host_bit(feature) && host_has_state(feature);
+    return x86_host_bit(feature) && host_has_state(feature) && !host_is_said_to_lack(feature_row(feature)->name);
 }
 
 static bool can_do(const FeatureRow *f)

@@ -3,6 +3,7 @@
 
 Usage: words.py TINAMOU SOURCE_DIR
 """
+import os
 import pathlib
 import re
 import shlex
@@ -94,6 +95,11 @@ def main(tinamou, source):
         for feature in lacks:
             p.fails('-display', 'none', '-cpu', model, says=f' {feature}')
             p.fails('-display', 'none', '-cpu', 'max,+' + feature, says=f' {feature}')
+    os.environ['TINAMOU_HOST_LACKS'] = 'avx512*'
+    p.fails('-display', 'none', '-accel', 'interp', '-cpu', 'x86-64-v4',
+            says='the host processor has not got avx512f avx512dq avx512cd avx512bw avx512vl; take them off')
+    assert cpu_models(p.prints('-cpu', 'help'))['max'] == []
+    del os.environ['TINAMOU_HOST_LACKS']
     p.fails('-display', 'none', '-cpu', 'x86-64-v5', says="did you mean 'x86-64-v")
     for accel in ('interp', 'dbt'):
         p.fails('-display', 'none', '-accel', accel, '-cpu', 'host', says='which only -accel kvm can hand to a guest')

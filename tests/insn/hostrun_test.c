@@ -48,21 +48,9 @@ static X86ExecFn *handler_of(const X86Row *r)
          : r->words & IN_X87 ? exec_host_x87 : r->enc ? exec_host_vex : exec_host;
 }
 
-enum { HOST_REFUSES = -3 };             /* our stub is an invalid instruction here */
-
 static int run_guest(X86Insn *in)
 {
-    sigjmp_buf escape;
-
-    if (sigsetjmp(escape, 1)) {
-        native_escape = NULL;
-        __asm__ volatile("fninit; ldmxcsr %0" : : "m"((uint32_t){ 0x1f80 }));
-        return HOST_REFUSES;
-    }
-    native_escape = &escape;
-    int vector = fake_cpu_run(in, handler_of(in->row));
-    native_escape = NULL;
-    return vector;
+    return fake_cpu_run(in, handler_of(in->row));
 }
 
 static void fill_memory(uint8_t *p, unsigned size)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <ucontext.h>
+#include "util/host.h"
 
 typedef struct Area {                   /* one mapping: reached by absolute addresses */
     NativeState state;
@@ -17,7 +18,6 @@ typedef struct Area {                   /* one mapping: reached by absolute addr
     _Alignas(4096) uint8_t memory[NATIVE_MEMORY];
 } Area;
 
-sigjmp_buf *native_escape;
 static struct sigaction before[NSIG];   /* what was there: hostrun-trap.c's, say */
 static Area *area;
 static uint8_t *code;
@@ -79,9 +79,6 @@ static void on_trap(int sig, siginfo_t *info, void *context)
 {
     ucontext_t *u = context;
 
-    if (native_escape && sig == SIGILL) {
-        siglongjmp(*native_escape, 1);
-    }
     if ((uintptr_t)u->uc_mcontext.gregs[REG_RIP] - (uintptr_t)code > 4096) {
         if (before[sig].sa_flags & SA_SIGINFO) {
             before[sig].sa_sigaction(sig, info, context);
@@ -174,5 +171,5 @@ bool native_has(const char *feature)
         flags = g_strdup_printf("%.*s ", (int)strcspn(line, "\n"), line);
     }
     g_autofree char *word = g_strdup_printf(" %s ", feature);
-    return strstr(flags, word) != NULL;
+    return strstr(flags, word) && !host_is_said_to_lack(feature);
 }

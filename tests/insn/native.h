@@ -8,7 +8,6 @@
 #ifndef TESTS_INSN_NATIVE_H
 #define TESTS_INSN_NATIVE_H
 
-#include <setjmp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,8 +30,5 @@ void native_run(const uint8_t *insn, size_t len);
 
 /* Has this processor the feature, by its name in /proc/cpuinfo? */
 bool native_has(const char *feature);
-
-/* Where an invalid instruction leads that is met outside native_run(): in a stub of hostrun.c, say. */
-extern sigjmp_buf *native_escape;
 
 #endif
