@@ -752,7 +752,7 @@ static void test_stub_memory_is_bounded(void)
 
 int main(int argc, char **argv)
 {
-    guint64 cases = 120;
+    guint64 cases = 40;
     g_autoptr(GError) error = NULL;
 
     g_test_init(&argc, &argv, NULL);
