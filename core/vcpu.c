@@ -31,6 +31,7 @@ void vcpu_init(Vcpu *c, Machine *m, unsigned index)
     c->mem = m->mem;
     c->io = m->io;
     c->a20_mask = ~0ull;
+    c->calm = 1;
     c->tsc_khz = VCPU_TSC_KHZ;
     g_mutex_init(&c->lock);
     g_cond_init(&c->wake);
@@ -55,10 +56,17 @@ void vcpu_set_intctl(Vcpu *c, const IntCtl *ops, void *opaque)
 
 /* The empty critical section orders the bit before a waiter's test: without it the wake-up could
  * fall between the test and the sleep. */
+/* Whoever changes `requests` comes here afterwards: the last one sees what it has become. */
+static void requests_changed(Vcpu *c)
+{
+    atomic_store(&c->calm, !atomic_load(&c->requests));
+}
+
 void vcpu_raise(Vcpu *c, VcpuRequest what)
 {
     if (!(atomic_fetch_or(&c->requests, what) & what)) {
         g_mutex_lock(&c->lock);
+        requests_changed(c);
         g_cond_broadcast(&c->wake);
         if (c->kick) {
             c->kick(c);
@@ -69,7 +77,11 @@ void vcpu_raise(Vcpu *c, VcpuRequest what)
 
 void vcpu_lower(Vcpu *c, VcpuRequest what)
 {
-    atomic_fetch_and(&c->requests, ~(uint32_t)what);
+    if (atomic_fetch_and(&c->requests, ~(uint32_t)what) & what) {
+        g_mutex_lock(&c->lock);
+        requests_changed(c);
+        g_mutex_unlock(&c->lock);
+    }
 }
 
 void vcpu_start_at(Vcpu *c, uint8_t vector)

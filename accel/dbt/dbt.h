@@ -30,6 +30,7 @@ typedef struct DbtLink {
     hwaddr page;                /* where both are */
     int32_t offset;             /* of the target in it */
     uint8_t *jump;              /* its displacement, in the writable mapping */
+    bool in_eflags;             /* where it leaves the flags: not in AX */
 } DbtLink;
 
 /* What a jump to a known address in another page goes by: in the code, behind it. */
@@ -75,7 +76,7 @@ typedef struct DbtVcpu {
     bool in_code;               /* between `enter` and its return */
     struct {                    /* stubs that all code shares: x86_64/thunks.c */
         int (*enter)(X86Cpu *c, const void *code);
-        const uint8_t *handlers, *handlers_last, *slow, *slow_last, *link, *far, *stale, *budget;
+        const uint8_t *handlers, *handlers_last, *slow, *slow_last, *link, *link_eflags, *far, *stale, *budget;
         const uint8_t *jump_other, *jump_old;           /* what trans_exit_indirect() does not find */
         const uint8_t *load_sse, *load_avx, *load_avx512, *load_zmm, *load_x87, *spill, *not_live, *tail;
     } thunk;

@@ -59,6 +59,7 @@ struct Vcpu {
     AddressSpace *mem, *io;
     AsReader mem_reader, io_reader;
     _Atomic uint32_t requests;  /* VcpuRequest bits */
+    _Atomic uint32_t calm;      /* 1 while there are none: cheaper to ask for translated code */
     bool halted;                /* HLT: runs on at an interrupt; or waits for SIPI */
     bool hold_interrupts;       /* a debugger's single step: interrupts, NMI and SMI wait */
     uint32_t tsc_khz;           /* of its time-stamp counter; VCPU_TSC_KHZ unless someone chose otherwise */

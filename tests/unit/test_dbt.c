@@ -3,6 +3,7 @@
  * nothing, state in the middle of a block, a cache that fills up.
  */
 #include "accel/accel.h"
+#include "target/x86/alu.h"
 #include "x86_bench.h"
 
 enum { FOR_EVER = 1 << 30 };
@@ -269,6 +270,65 @@ static void test_loops_hear_requests(void)
     finish();
 }
 
+/* ... and show the flags as they are then, although they do not need them themselves. */
+static void test_loops_that_are_left_have_flags(void)
+{
+    start();
+    PUT(AT_CODE, 0x81, 0xc1, 0x77, 0x56, 0x34, 0x92, 0xeb, 0xf8);       /* 1: add ecx, 0x92345677; jmp 1b */
+    for (unsigned i = 0; i < 4; i++) {
+        GThread *t = g_thread_new("kick", kick, &c->vcpu);
+        uint16_t cc = 0;
+        g_assert_cmpint(run_at(AT_CODE), ==, RUN_REQUEST);
+        g_thread_join(t);
+        vcpu_lower(&c->vcpu, VCPU_STOP);
+        alu_add32((uint32_t)c->regs[X86_RCX] - 0x92345677, 0x92345677, &cc);
+        g_assert_cmphex(c->cc, ==, cc);
+    }
+    finish();
+}
+
+/* A block that sets all flags before anybody sees them is jumped to with the old ones in EFLAGS; then it changes
+ * to one that reads them. */
+static void test_flags_for_a_block_that_changes(void)
+{
+    start();
+    PUT(AT_CODE, 0x39, 0xc3, 0x74, 0x0e, 0xf4);                         /* cmp ebx, eax; je AT_CODE + 0x12; hlt */
+    PUT(AT_CODE + 0x100, 0x89, 0x0f, 0xf4);                             /* mov [rdi], ecx; hlt */
+    for (unsigned i = 0; i < 6; i++) {
+        /* sete cl; hlt; or xor ecx, ecx; nop; hlt: by a store, which drops nothing but what it hits */
+        c->regs[X86_RCX] = i & 1 ? 0xf4c1940f : 0xf490c931;
+        c->regs[X86_RDI] = AT_CODE + 0x12;
+        g_assert_cmpint(run_at(AT_CODE + 0x100), ==, RUN_HALTED);
+        for (unsigned k = 0; k < 3; k++) {
+            x86_set_rflags(c, FL_1 | FL_SF);
+            c->regs[X86_RCX] = 0x55;
+            g_assert_cmpint(run_at(AT_CODE), ==, RUN_HALTED);
+            g_assert_cmphex(c->regs[X86_RCX], ==, i & 1);
+        }
+    }
+    finish();
+}
+
+/* OF of a rotation by more than 1 is undefined, but the same for the translator and the interpreter. */
+static void test_rotations_are_the_interpreters(void)
+{
+    static const char *const names[] = { "interp", "dbt,first-runs=0" };
+    uint32_t flags[2][32];
+
+    for (unsigned i = 0; i < 2; i++) {
+        start_with(names[i]);
+        for (unsigned k = 0; k < 32; k++) {
+            PUT(AT_CODE, 0xc1, 0xc0 | (k & 1) << 3, 12, 0xf4);          /* rol or ror eax, 12; hlt */
+            c->regs[X86_RAX] = k * 0x12345679u;
+            x86_set_rflags(c, FL_1 | (k & 2 ? FL_OF : 0));
+            g_assert_cmpint(run_at(AT_CODE), ==, RUN_HALTED);
+            flags[i][k] = x86_rflags(c);
+        }
+        finish();
+    }
+    g_assert_cmpmem(flags[0], sizeof(flags[0]), flags[1], sizeof(flags[1]));
+}
+
 /* More code than the cache holds, three times over. */
 static void test_small_cache(void)
 {
@@ -321,6 +381,9 @@ int main(int argc, char **argv)
     g_test_add_func("/dbt/linked-block-changes", test_linked_block_changes);
     g_test_add_func("/dbt/fault-in-the-middle", test_fault_in_the_middle);
     g_test_add_func("/dbt/loops-hear-requests", test_loops_hear_requests);
+    g_test_add_func("/dbt/loops-that-are-left-have-flags", test_loops_that_are_left_have_flags);
+    g_test_add_func("/dbt/flags-for-a-block-that-changes", test_flags_for_a_block_that_changes);
+    g_test_add_func("/dbt/rotations-are-the-interpreters", test_rotations_are_the_interpreters);
     g_test_add_func("/dbt/small-cache", test_small_cache);
     g_test_add_func("/dbt/count-before-a-fetch-fault", test_count_before_a_fetch_fault);
     return g_test_run();

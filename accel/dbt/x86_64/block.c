@@ -2,8 +2,10 @@
  * accel/dbt/x86_64/block.c - translating a block: one pass backwards for the flags, one forwards that
  * emits, then what lies out of line.
  *
- * A block's code:  entry   [count]  instructions ...  last exit
- *                  side exits; slow ways, one an access; the stub for when the block is invalid
+ * A block's code:  the stub for when the block is invalid
+ *                  entry with flags in EFLAGS: saves them, if the block does not set them before it shows any
+ *                  entry with flags in AX   [count]  instructions ...  last exit
+ *                  side exits; slow ways, one an access
  */
 #include "trans.h"
 
@@ -11,13 +13,21 @@
 #include "target/x86/exec.h"
 #include "target/x86/model.h"
 
+/* Before a block's entry for flags in AX: the other entry, before that the stub. */
+enum { EFLAGS_BYTES = 5, STUB_BYTES = 32 };
+
 /* ---- flags ---- */
+
+void emit_save_flags(Emit *e)
+{
+    emit8(e, 0x9f);                                                 /* lahf */
+    emit_op(e, E_0F | E_BYTE_RM, 0x90, 0, host_reg(H_FLAGS));       /* seto al */
+}
 
 void trans_flags_saved(Trans *t)
 {
     if (!(t->flags & FLAGS_AX)) {
-        emit8(&t->e, 0x9f);                                         /* lahf */
-        emit_op(&t->e, E_0F | E_BYTE_RM, 0x90, 0, host_reg(H_FLAGS));   /* seto al */
+        emit_save_flags(&t->e);
         t->flags |= FLAGS_AX;
     }
 }
@@ -159,58 +169,93 @@ static void emit_far_exit(Trans *t, int64_t offset)
     emit_aim(self, (const uint8_t *)far);
 }
 
-static void emit_near_exit(Trans *t, int64_t offset)
+/* `jump` goes to the block at `offset` once it is linked; until then to what this emits. */
+static void emit_link(Trans *t, uint8_t *jump, int64_t offset)
 {
     DbtVcpu *v = t->v;
     Emit *e = &t->e;
-    DbtLink link = { .page = t->b->gpa & ~(hwaddr)(PAGE_SIZE - 1), .offset = (int32_t)offset };
+    DbtLink link = { .page = t->b->gpa & ~(hwaddr)(PAGE_SIZE - 1), .offset = (int32_t)offset, .jump = jump,
+                     .in_eflags = !(t->flags & FLAGS_AX) };
 
-    link.jump = emit_jmp(e);
-    emit_land(e, link.jump);
+    emit_land(e, jump);
     emit_imm(e, H_T0, v->links->len);
-    emit_jmp_to(e, v->thunk.link);
+    emit_jmp_to(e, link.in_eflags ? v->thunk.link_eflags : v->thunk.link);
     g_array_append_val(v->links, link);
 }
 
-static void emit_exit(Trans *t, int64_t offset, unsigned executed)
-{
-    Emit *e = &t->e;
+static bool is_near(int64_t offset) { return offset >= 0 && offset < PAGE_SIZE; }
+static bool is_backward(const Trans *t, int64_t offset) { return offset <= t->at; }
 
-    trans_flags_saved(t);
-    trans_live_point(t);
-    count_back(t, executed);
-    if (offset <= t->at) {                          /* backwards: see whether somebody wants something */
-        emit_alu_imm(e, 0, ALU_CMP, GS_OF(vcpu.requests), 0);
-        uint8_t *none = emit_jcc(e, CC_E);
-        trans_rip(t, H_T1, offset);
-        emit_jmp_to(e, t->v->thunk.jump_other);
-        emit_land(e, none);
-    }
-    if (offset < 0 || offset >= PAGE_SIZE) {
-        emit_far_exit(t, offset);
-    } else {
-        emit_near_exit(t, offset);
-    }
-}
-
-void trans_exit_to(Trans *t, int64_t offset)
-{
-    emit_exit(t, offset, t->i + 1);
-    t->ended = true;
-}
-
-void trans_exit_jump(Trans *t, uint8_t *jump, int64_t offset)
+static void add_side_exit(Trans *t, uint8_t *jump, int64_t offset, unsigned insn, bool disturbed)
 {
     if (t->n_side == MAX_SIDE) {
         t->e.full = true;
         return;
     }
-    t->side[t->n_side++] = (SideExit){ jump, offset, t->flags, (uint8_t)t->i, t->x87_last };
+    t->side[t->n_side++] = (SideExit){ jump, offset, t->flags, (uint8_t)insn, t->x87_last, disturbed };
 }
 
+/* JRCXZ reaches 127 bytes, and leaves the flags. */
+static void emit_out_if_disturbed(Trans *t, int64_t offset, unsigned insn, bool jump_follows)
+{
+    Emit *e = &t->e;
+
+    emit_load32(e, H_T0, GS_OF(vcpu.calm));
+    emit8(e, 0xe3);
+    emit8(e, jump_follows ? 5 : 2);
+    if (!jump_follows) {
+        emit8(e, 0xeb);
+        emit8(e, 5);
+        add_side_exit(t, emit_jmp(e), offset, insn, true);
+    }
+}
+
+static void emit_exit(Trans *t, int64_t offset, unsigned insn)
+{
+    Emit *e = &t->e;
+    bool near = is_near(offset), backward = is_backward(t, offset);
+
+    if (!near || (t->b->key & KEY_COUNTED)) {
+        trans_flags_saved(t);
+    }
+    trans_live_point(t);
+    count_back(t, insn + 1);
+    if (backward) {                                 /* see whether somebody wants something */
+        emit_out_if_disturbed(t, offset, insn, near);
+    }
+    if (!near) {
+        emit_far_exit(t, offset);
+        return;
+    }
+    uint8_t *jump = emit_jmp(e);
+    if (backward) {
+        add_side_exit(t, emit_jmp(e), offset, insn, true);
+    }
+    emit_link(t, jump, offset);
+}
+
+void trans_exit_to(Trans *t, int64_t offset)
+{
+    emit_exit(t, offset, t->i);
+    t->ended = true;
+}
+
+void trans_exit_jump(Trans *t, uint8_t *jump, int64_t offset)
+{
+    add_side_exit(t, jump, offset, t->i, false);
+}
+
+/* The way round a loop is in line, with nothing but what looks for requests between the jump and the target. */
 void trans_exit_if(Trans *t, unsigned cc, int64_t offset)
 {
-    trans_exit_jump(t, emit_jcc(&t->e, cc), offset);
+    if (is_near(offset) && is_backward(t, offset) && !(t->b->key & KEY_COUNTED)) {
+        uint8_t flags = t->flags, *over = emit_jcc(&t->e, cc ^ 1);
+        emit_exit(t, offset, t->i);
+        t->flags = flags;
+        emit_land(&t->e, over);
+    } else {
+        trans_exit_jump(t, emit_jcc(&t->e, cc), offset);
+    }
 }
 
 /* By the jump table: each jump has its own copy of this, so that the host can predict each. */
@@ -322,12 +367,21 @@ static void emit_slow_ways(Trans *t)
 static void emit_side_exits(Trans *t)
 {
     for (unsigned k = 0; k < t->n_side; k++) {
-        const SideExit *s = &t->side[k];
-        emit_land(&t->e, s->jump);
-        t->flags = s->flags;
-        t->x87_last = s->x87_last;
-        t->at = offset_of(t->b, s->insn);
-        emit_exit(t, s->offset, s->insn + 1);
+        const SideExit s = t->side[k];
+        t->flags = s.flags;
+        t->x87_last = s.disturbed ? 0 : s.x87_last;     /* a disturbed one is behind its live point */
+        t->at = offset_of(t->b, s.insn);
+        if (s.disturbed) {
+            emit_land(&t->e, s.jump);
+            trans_flags_saved(t);
+            trans_rip(t, H_T1, s.offset);
+            emit_jmp_to(&t->e, t->v->thunk.jump_other);
+        } else if (is_near(s.offset) && !is_backward(t, s.offset) && !(t->b->key & KEY_COUNTED) && !s.x87_last) {
+            emit_link(t, s.jump, s.offset);             /* the jump itself goes there */
+        } else {
+            emit_land(&t->e, s.jump);
+            emit_exit(t, s.offset, s.insn);
+        }
     }
 }
 
@@ -377,6 +431,26 @@ static void back_to(Trans *t, const Mark *m)
     t->n_side = m->n_side;
     t->n_load = m->n_load;
     g_array_set_size(t->v->links, m->n_links);
+}
+
+/* Nobody sees the flags that the block is entered with. */
+static bool flags_are_dead(const Trans *t)
+{
+    return !t->live[0] && !(t->b->key & KEY_COUNTED) && t->b->tail_page == NO_PAGE;
+}
+
+static void emit_eflags_entry(Trans *t)
+{
+    static const uint8_t nop[EFLAGS_BYTES] = { 0x0f, 0x1f, 0x44, 0x00, 0x00 };
+
+    if (flags_are_dead(t)) {
+        for (unsigned i = 0; i < EFLAGS_BYTES; i++) {
+            emit8(&t->e, nop[i]);
+        }
+    } else {
+        emit_save_flags(&t->e);
+        emit_align(&t->e, 16);
+    }
 }
 
 /* The block is remembered for those who have to know how much of it has been executed. */
@@ -431,7 +505,7 @@ static void emit_body(Trans *t, uint64_t *handled)
     }
     if (!t->ended) {
         t->i = b->count - 1;
-        emit_exit(t, t->at, b->count);
+        emit_exit(t, t->at, t->i);
     }
 }
 
@@ -450,7 +524,10 @@ DbtResult dbt_translate(DbtVcpu *v, Block *b)
     find_live_flags(&t);
     emit_imm(&t.e, H_T0, (uintptr_t)b);                 /* for dbt_make_stale() */
     emit_jmp_to(&t.e, v->thunk.stale);
-    emit_align(&t.e, 16);
+    while (t.e.p < start + STUB_BYTES - EFLAGS_BYTES && !t.e.full) {
+        emit8(&t.e, 0x90);
+    }
+    emit_eflags_entry(&t);
     TailCheck tail;
     uint8_t *entry = t.e.p;
     trans_tail_check(&t, &tail);
@@ -482,7 +559,7 @@ DbtResult dbt_translate(DbtVcpu *v, Block *b)
 
 void dbt_link(DbtVcpu *v, const DbtLink *l, const void *to)
 {
-    emit_aim(l->jump, (const uint8_t *)to - v->cache.exec);
+    emit_aim(l->jump, (const uint8_t *)to - v->cache.exec - (l->in_eflags ? EFLAGS_BYTES : 0));
 }
 
 /* ---- entries ---- */
@@ -498,10 +575,13 @@ void dbt_forward(DbtVcpu *v, Block *b, const void *to)
     patch_entry((uint8_t *)b->code - v->cache.exec, (const uint8_t *)to - v->cache.exec);
 }
 
-/* The stub lies before the entry, in a whole number of 16 bytes. */
+/* What comes then may want the flags. */
 void dbt_make_stale(DbtVcpu *v, Block *b)
 {
     uint8_t *entry = (uint8_t *)b->code - v->cache.exec;
+    Emit e = { .p = entry - EFLAGS_BYTES, .end = entry };
 
-    patch_entry(entry, entry - 16);
+    emit_save_flags(&e);
+    emit_align(&e, 16);
+    patch_entry(entry, entry - STUB_BYTES);
 }

@@ -271,21 +271,19 @@ bool trans_ret(Trans *t)
 /* JRCXZ reaches 127 bytes: over a jump that goes anywhere. */
 static void emit_jcxz(Trans *t, unsigned over)
 {
-    if (t->in->addrsize == 32) {
-        emit8(&t->e, 0x67);
-    }
+    emit_op(&t->e, t->in->addrsize == 64 ? E_W : 0, 0x8b, H_RCX, host_reg(trans_pinned[X86_RCX]));
     emit8(&t->e, 0xe3);
     emit8(&t->e, over);
 }
 
 bool trans_loop(Trans *t)
 {
-    unsigned size = t->in->addrsize == 64 ? E_W : 0;
+    unsigned size = t->in->addrsize == 64 ? E_W : 0, rcx = trans_pinned[X86_RCX];
 
     if (!reachable(t) || t->in->addrsize == 16) {
         return false;
     }
-    emit_op(&t->e, size, 0x8d, H_RCX, host_mem(H_RCX, -1));
+    emit_op(&t->e, size, 0x8d, rcx, host_mem(rcx, -1));
     emit_jcxz(t, 5);
     trans_exit_jump(t, emit_jmp(&t->e), target(t));
     trans_exit_to(t, t->next);

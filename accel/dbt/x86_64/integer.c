@@ -177,19 +177,38 @@ bool trans_unary(Trans *t)
     return trans_rm(t, bits, lock, opcode, reg, how, 0);
 }
 
+/* A rotation by more than 1 leaves OF undefined, and what an Intel processor makes of it depends on where the
+ * count comes from.  The handlers always have it in CL; if somebody may see OF, so have we. */
+static bool rotates_as_by_cl(const Trans *t)
+{
+    const X86Insn *in = t->in;
+
+    return (in->row->op == OP_ROL || in->row->op == OP_ROR) && in->row->operand[1].kind == OPK_I
+        && (t->live[t->i + 1] & FL_OF);
+}
+
 bool trans_shift(Trans *t)
 {
     const X86Insn *in = t->in;
-    unsigned bits = trans_operand_bits(in, 0);
-    bool through_carry = in->row->op == OP_RCL || in->row->op == OP_RCR;
+    const unsigned by_cl = 0x12;                                    /* opcodes C0, C1 and D2, D3 */
+    unsigned bits = trans_operand_bits(in, 0), kind = in->row->operand[1].kind, how = SETS_FLAGS;
+    bool as_cl = rotates_as_by_cl(t);
 
-    return trans_rm(t, bits, 0, in->opcode, in->modrm >> 3 & 7, SETS_FLAGS | (through_carry ? READS_FLAGS : 0),
-                   in->row->operand[1].kind == OPK_I ? 1 : 0);
+    if (in->row->op == OP_RCL || in->row->op == OP_RCR) {
+        how |= READS_FLAGS;
+    }
+    if (kind == OPK_CL || as_cl) {
+        how |= COUNT_IN_CL;
+    }
+    return trans_rm(t, bits, 0, in->opcode + (as_cl ? by_cl : 0), in->modrm >> 3 & 7, how,
+                    kind == OPK_I && !as_cl ? 1 : 0);
 }
 
 bool trans_double_shift(Trans *t)
 {
-    return trans_rm_reg(t, trans_operand_bits(t->in, 0), SETS_FLAGS, t->in->row->operand[2].kind == OPK_I);
+    bool by_cl = t->in->row->operand[2].kind != OPK_I;
+
+    return trans_rm_reg(t, trans_operand_bits(t->in, 0), SETS_FLAGS | (by_cl ? COUNT_IN_CL : 0), !by_cl);
 }
 
 bool trans_setcc(Trans *t)

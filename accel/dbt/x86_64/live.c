@@ -335,7 +335,7 @@ static void make_load_x87(DbtVcpu *v, Emit *e)
     emit_jmp_to(e, v->thunk.not_live);
 }
 
-/* Leaves the host's x87 as its C code wants it: empty, all masked. */
+/* Leaves the host's x87 as its C code wants it: empty, all masked.  RCX is T0, which is in use. */
 static void make_spill_x87(Emit *e)
 {
     test_live(e, LIVE_X87);

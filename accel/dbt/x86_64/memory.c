@@ -5,7 +5,7 @@
 
 #include "target/x86/mem.h"
 
-const uint8_t trans_pinned[16] = { H_R12, H_RCX, H_RDX, H_RBX, H_R13, H_RBP, H_RSI, H_RDI,
+const uint8_t trans_pinned[16] = { H_R12, H_R14, H_RDX, H_RBX, H_R13, H_RBP, H_RSI, H_RDI,
                                    H_R8, H_R9, H_R10, H_R11, H_NONE, H_NONE, H_NONE, H_NONE };
 
 unsigned trans_use(Trans *t, unsigned guest, unsigned scratch)

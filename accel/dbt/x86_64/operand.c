@@ -98,6 +98,20 @@ void trans_before(Trans *t, unsigned how)
     }
 }
 
+static void load_count(Trans *t, unsigned how)
+{
+    const X86Row *r = t->in->row;
+
+    if (!(how & COUNT_IN_CL)) {
+        return;
+    }
+    if (r->operand[1].kind == OPK_CL || r->operand[2].kind == OPK_CL) {
+        emit_mov32(&t->e, H_T0, trans_pinned[X86_RCX]);
+    } else {
+        emit_imm(&t->e, H_T0, t->in->imm & 0xff);
+    }
+}
+
 void trans_after(Trans *t, unsigned how)
 {
     if (how & SETS_FLAGS) {
@@ -121,12 +135,13 @@ bool trans_rm(Trans *t, unsigned bits, unsigned flags, unsigned opcode, unsigned
     } else if (in->mod3) {
         /* A part of a register is written: the rest has to be there */
         bool read = !(how & ONLY_WRITES) || bits < 32;
-        r = trans_take_rm(t, bits, H_T0, read);
+        r = trans_take_rm(t, bits, how & COUNT_IN_CL ? H_T1 : H_T0, read);
         rm = host_reg(r.host);
-    } else if (!trans_memory(t, bits / 8, !(how & ONLY_READS), false, &rm)) {
+    } else if (!trans_memory(t, bits / 8, !(how & ONLY_READS), how & COUNT_IN_CL, &rm)) {
         return false;
     }
     trans_before(t, how);
+    load_count(t, how);
     emit_op(&t->e, flags | trans_size_flags(bits), opcode, reg, rm);
     if (imm_bytes) {
         trans_immediate(t, bits, imm_bytes == 1);
@@ -150,16 +165,22 @@ bool trans_rm_reg(Trans *t, unsigned bits, unsigned how, bool imm_byte)
         rm = register_in_place(in, bits);
         g = trans_take_reg(t, bits, H_T1, true);
     } else if (in->mod3) {
+        if ((how & COUNT_IN_CL) && trans_pinned[in->rm] == H_NONE) {
+            return false;                       /* that would take a third scratch register */
+        }
         r = trans_take_rm(t, bits, H_T0, !(how & ONLY_WRITES) || bits < 32);
         rm = host_reg(r.host);
         g = trans_take_reg(t, bits, H_T1, true);
     } else {
-        if (!trans_memory(t, bits / 8, !(how & ONLY_READS), trans_reg_is_scratch(in, bits), &rm)) {
+        bool scratch = trans_reg_is_scratch(in, bits);
+        if (((how & COUNT_IN_CL) && scratch)
+            || !trans_memory(t, bits / 8, !(how & ONLY_READS), scratch || (how & COUNT_IN_CL), &rm)) {
             return false;
         }
         g = trans_take_reg(t, bits, H_T0, true);
     }
     trans_before(t, how);
+    load_count(t, how);
     emit_op(&t->e, flags | trans_size_flags(bits) | map_flags(in) | (in->lock ? E_LOCK : 0), in->opcode, g.host,
             rm);
     if (imm_byte) {

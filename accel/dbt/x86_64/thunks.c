@@ -163,6 +163,8 @@ void dbt_make_thunks(DbtVcpu *v)
     v->thunk.not_live = make_call(&e, v, (uintptr_t)dbt_not_live, true, done);
     live_make_loads(v, &e);
     v->thunk.enter = (int (*)(X86Cpu *, const void *))(uintptr_t)(enter + v->cache.exec);
+    v->thunk.link_eflags = e.p;
+    emit_save_flags(&e);
     v->thunk.link = make_leave(&e, v, EXIT_LINK, done);
     v->thunk.stale = make_leave(&e, v, EXIT_STALE, done);
     v->thunk.budget = make_leave(&e, v, EXIT_BUDGET, done);

@@ -3,16 +3,17 @@
  *
  * Where things are while translated code runs:
  *
- *   guest RCX RDX RBX RBP RSI RDI R8..R11   in the host register of the same name
- *   guest RAX, RSP                          in R12, R13
+ *   guest RDX RBX RBP RSI RDI R8..R11       in the host register of the same name
+ *   guest RAX, RSP, RCX                     in R12, R13, R14
  *   guest R12..R15                          in X86Cpu
  *   RAX                                     scratch; AX holds saved status flags (FLAGS_AX)
- *   R14, R15                                scratch
+ *   RCX, R15                                scratch: T0 (which JRCXZ tests without flags), T1
  *   GS                                      X86Cpu
  *
  * Status flags are in EFLAGS (FLAGS_HOST), in AX as LAHF and SETO leave them (FLAGS_AX), or in both;
- * between blocks in AX.  Every access to memory can fault, and then the guest sees its flags: so they
- * are in AX before anything overwrites EFLAGS but the instruction that sets them anew.
+ * so they are between blocks, each of which has an entry for the one and for the other.  Every access to
+ * memory can fault, and then the guest sees its flags: so they are in AX before anything overwrites EFLAGS
+ * but the instruction that sets them anew.
  *
  * To add a translator: write `bool trans_x(Trans *t)`, which emits code for t->in or returns false to
  * leave this form to the handler (whatever it has emitted is dropped), and name it in table.c.  It
@@ -30,9 +31,9 @@
 #include "../dbt.h"
 #include "emit.h"
 
-enum { H_FLAGS = H_RAX, H_T0 = H_R14, H_T1 = H_R15 };
+enum { H_FLAGS = H_RAX, H_T0 = H_RCX, H_T1 = H_R15 };
 enum { FLAGS_AX = 1, FLAGS_HOST = 2 };
-enum { MAX_SLOW = 3 * BLOCK_INSNS, MAX_SIDE = BLOCK_INSNS + 2 };
+enum { MAX_SLOW = 3 * BLOCK_INSNS, MAX_SIDE = 2 * BLOCK_INSNS + 2 };
 
 typedef struct SlowJump {       /* to what runs `count` instructions from `insn` on by their handlers */
     uint8_t *jump;
@@ -43,6 +44,7 @@ typedef struct SideExit {       /* a jump out of the middle: where it leaves, an
     uint8_t *jump;
     int64_t offset;             /* of the target, from the start of the page */
     uint8_t flags, insn, x87_last;
+    bool disturbed;             /* somebody wants something: not to code, but out */
 } SideExit;
 
 /* Parts of X86Fpu that are in the host's registers.  AVX512 says that AVX is, too, and AVX that SSE is. */
@@ -86,6 +88,7 @@ typedef bool TransFn(Trans *t);
 extern TransFn *const trans_table[OP_COUNT];
 
 /* ---- flags (block.c) ---- */
+void emit_save_flags(Emit *e);
 void trans_flags_saved(Trans *t);           /* EFLAGS may be overwritten now; FLAGS_AX */
 void trans_flags_clobbered(Trans *t);       /* ... and has been */
 void trans_flags_needed(Trans *t);          /* those that the instruction reads or leaves are in EFLAGS */
@@ -140,9 +143,11 @@ void trans_finish(Trans *t, RegOperand r);
 void trans_immediate(Trans *t, unsigned bits, bool byte);
 
 /* How an instruction uses its operands.  ONLY_READS: the first is no destination; ONLY_WRITES: it is no
- * source; IN_REGISTER: memory would mean something else.  These emit it, with all that belongs to it;
+ * source; IN_REGISTER: memory would mean something else;
+ * COUNT_IN_CL: it is a shift whose count goes to CL, T0, whatever it was.  These emit it, with all that belongs to it;
  * false: this form is not translated. */
-enum { SETS_FLAGS = 1, READS_FLAGS = 2, ONLY_READS = 4, ONLY_WRITES = 8, IN_REGISTER = 16 };
+enum { SETS_FLAGS = 1, READS_FLAGS = 2, ONLY_READS = 4, ONLY_WRITES = 8, IN_REGISTER = 16,
+       COUNT_IN_CL = 32 };
 void trans_before(Trans *t, unsigned how);
 void trans_after(Trans *t, unsigned how);
 /* r/m alone, `reg` being part of the opcode; imm_bytes: 0, 1, or -1 for as many as the size has. */

@@ -196,6 +196,9 @@ bool trans_host(Trans *t)
         emit_mov(&t->e, trans_pinned[X86_RCX], H_RCX);
     }
     put_general(t, &g);
+    if (r->words & IN_ECX) {
+        trans_put(t, X86_RCX, H_RCX);
+    }
     return true;
 }
 
