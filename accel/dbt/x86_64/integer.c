@@ -16,7 +16,8 @@ static bool binary(Trans *t, unsigned how)
         if (r->operand[1].kind == OPK_G) {
             return trans_rm_reg(t, bits, how, false);
         }
-        return trans_rm(t, bits, lock, in->opcode, in->modrm >> 3 & 7, how,
+        /* 82 is 80 in 32-bit code, and no instruction in the host's */
+        return trans_rm(t, bits, lock, in->opcode == 0x82 ? 0x80 : in->opcode, in->modrm >> 3 & 7, how,
                        r->operand[1].size == OPS_c || r->operand[1].size == OPS_b ? 1 : -1);
     case OPK_G:
         return trans_reg_rm(t, bits, bits, 0, how, 0);
