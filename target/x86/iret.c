@@ -111,8 +111,8 @@ static void leave_protected(X86Cpu *c, unsigned size)
     uint64_t sp = 0;
     uint16_t ss_selector = 0;
     if (new_stack) {
-        sp = frame_pop(&f, size);
-        ss_selector = frame_pop(&f, size);
+        ss_selector = frame_peek(&f, size, size);
+        sp = frame_peek(&f, 0, size);
         return_check_stack(c, &ss, ss_selector, rpl, code_is_64(c, &d));
     }
     rip = code_check_offset(c, &d, rip);
