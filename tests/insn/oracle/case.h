@@ -74,7 +74,7 @@ typedef struct OracleLine {             /* memory that is not as the background 
 } OracleLine;
 
 /* No exception: the instruction came to its end. */
-enum { ORACLE_NONE = -1, ORACLE_SYSCALL = 0x100 };
+enum { ORACLE_NONE = -1, ORACLE_SYSCALL = 0x100, ORACLE_ENDLESS = 0x101 /* an accelerator's */ };
 enum { PATCHES = 3, LINES = 3 * ORACLE_PAGE / LINE };
 
 typedef struct OracleResult {

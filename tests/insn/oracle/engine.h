@@ -17,9 +17,9 @@ typedef struct EngineOps {
     const char *name, *summary;
     Engine *(*create)(const uint8_t *background, GError **errp);
     void (*destroy)(Engine *e);
-    /* out[i] for item[i]; native: NULL, and results are in the items. */
     /* Has its processor what the row needs? */
     bool (*has)(Engine *e, const X86Row *row);
+    /* out[i] for item[i]. */
     bool (*run)(Engine *e, const OracleCase *item, OracleResult *out, unsigned count, GError **errp);
 } EngineOps;
 
@@ -28,6 +28,7 @@ struct Engine {                         /* the engine's own struct embeds this f
 };
 
 extern const EngineOps engine_handlers; /* the interpreter's handlers, one instruction at a time (handlers.c) */
+extern const EngineOps engine_dbt;      /* the translator, by its run loop (accelerated.c) */
 
 /* ---- the processor that this runs on (native.c) ---- */
 

@@ -1,6 +1,6 @@
 /*
- * tests/insn/oracle/found_test.c - the cases of found.txt on the emulated processor, whatever the host is: each is
- * something that the comparison with silicon once found.
+ * tests/insn/oracle/found_test.c - the cases of found.txt by the interpreter's handlers and by the translator, whatever
+ * the host is: each is something that a comparison once found.
  *
  * A case is three lines: its name and why; the case, as `insn-oracle --replay` takes it; and `=>` with what
  * is different behind it, in the same words, with `exception=`, `error=`, `cr2=` and `lines=` (64-byte lines of
@@ -84,7 +84,7 @@ static Verdict run(Engine *e, const char *name, const char *text, const char *wa
         changes(c, r, got);
         v = strcmp(got->str, want) ? BAD : GOOD;
         if (v == BAD) {
-            printf("%s: %s\n  is     =>%s\n  should =>%s\n", name, text, got->str, want);
+            printf("%s (%s): %s\n  is     =>%s\n  should =>%s\n", name, e->ops->name, text, got->str, want);
         }
     }
     g_aligned_free(r);
@@ -96,10 +96,11 @@ int main(int argc, char **argv)
 {
     g_autofree char *text = NULL;
     g_autoptr(GError) err = NULL;
-    Engine *e = argc == 2 ? engine_handlers.create(case_background(), &err) : NULL;
+    Engine *e[] = { NULL, NULL };
     unsigned count[3] = { 0 };
 
-    if (!e || !g_file_get_contents(argv[1], &text, NULL, &err)) {
+    if (argc != 2 || !(e[0] = engine_handlers.create(case_background(), &err))
+        || !(e[1] = engine_dbt.create(case_background(), &err)) || !g_file_get_contents(argv[1], &text, NULL, &err)) {
         fprintf(stderr, "found_test: %s\n", err ? err->message : "usage: found_test FILE");
         return 2;
     }
@@ -112,11 +113,15 @@ int main(int argc, char **argv)
             fprintf(stderr, "found_test: %s: a case and '=>' must follow\n", *l);
             return 2;
         }
-        count[run(e, *l, l[1], l[2] + 2)]++;
+        for (unsigned i = 0; i < G_N_ELEMENTS(e); i++) {
+            count[run(e[i], *l, l[1], l[2] + 2)]++;
+        }
         l += 2;
     }
-    e->ops->destroy(e);
-    printf("%u cases, %u bad, %u of features that the processor has not got\n", count[GOOD] + count[BAD], count[BAD],
+    for (unsigned i = 0; i < G_N_ELEMENTS(e); i++) {
+        e[i]->ops->destroy(e[i]);
+    }
+    printf("%u runs, %u bad, %u of features that the processor has not got\n", count[GOOD] + count[BAD], count[BAD],
            count[NOT_HERE]);
     return count[BAD] || !count[GOOD];
 }

@@ -13,20 +13,12 @@
 #include "compare.h"
 #include "encode.h"
 #include "engine.h"
-#include "missing.h"
+#include "forms.h"
+#include "target/x86/cpu.h"
 #include "shrink.h"
-#include "../coverage.h"
-#include "../native.h"
 #include "text.h"
 
 enum { REPORTS_MAX = 40, LOST_MAX = 20, SKIPPED = 77 };
-
-typedef struct RowForms { unsigned first, count; } RowForms;
-
-typedef struct FormList {               /* for code of one size */
-    GArray *forms;                      /* of Form, those of a row together */
-    GArray *rows;                       /* of RowForms */
-} FormList;
 
 typedef struct Session {
     uint64_t seed;
@@ -35,123 +27,12 @@ typedef struct Session {
     Engine *engine;
     OracleResult *ours;                 /* BATCH */
     OracleCase *shrinking;
-    FormList list[3];                   /* 16, 32, 64 */
-    const char *bits_wanted;
-    GRegex *rows_wanted;
-    bool *host_alone;                   /* by row: the host has its feature, the emulated processor has not */
-    bool evex_alone;                    /* the same of AVX-512 */
+    Forms *forms;
     uint64_t cases, faults, differing;
     GHashTable *reported;               /* row and what differs */
     unsigned lost;                      /* cases that did not end */
     bool broken;
 } Session;
-
-static const unsigned code_bits[3] = { 16, 32, 64 };
-
-/* ---- which rows ---- */
-
-static bool row_wanted(const Session *s, const X86Row *r, unsigned bits)
-{
-    return !row_excluded(r) && (r->mode == 0 || (r->mode == 2) == (bits == 64))
-        && (!s->rows_wanted || g_regex_match(s->rows_wanted, r->names, 0, NULL))
-        && !feature_missing(r) && s->engine->ops->has(s->engine, r);
-}
-
-static void add_forms(FormList *l, const X86Row *row)
-{
-    RowForms rf = { .first = l->forms->len };
-
-    for (unsigned opcode = row->opcode; opcode < 256; opcode++) {
-        const X86Row *r = NULL;
-        for (unsigned k = 0; (r = x86_row(row->enc * 8 + row->map, opcode, k)) && r != row; k++) {
-        }
-        if (!r) {
-            break;
-        }
-        Form form = { row, row->map, opcode };
-        g_array_append_val(l->forms, form);
-        rf.count++;
-    }
-    g_array_append_val(l->rows, rf);
-}
-
-static void list_forms(Session *s)
-{
-    const X86Row *r;
-
-    for (unsigned b = 0; b < 3; b++) {
-        FormList *l = &s->list[b];
-        l->forms = g_array_new(false, false, sizeof(Form));
-        l->rows = g_array_new(false, false, sizeof(RowForms));
-        for (unsigned i = 0; (r = x86_row_at(i)); i++) {
-            if (row_wanted(s, r, code_bits[b])) {
-                add_forms(l, r);
-            }
-        }
-    }
-}
-
-/* What the host alone has got is #UD to us, and rightly so. */
-static void list_host_alone(Session *s)
-{
-    const X86Row *r;
-    unsigned n = 0;
-
-    while (x86_row_at(n)) {
-        n++;
-    }
-    s->host_alone = g_new0(bool, n);
-    s->evex_alone = native_has("avx512f");
-    for (unsigned i = 0; (r = x86_row_at(i)); i++) {
-        bool ours = s->engine->ops->has(s->engine, r);
-        s->host_alone[i] = !ours && !feature_missing(r);
-        s->evex_alone &= !ours || g_strcmp0(feature_of(r), "avx512f");
-    }
-}
-
-/* May this case be run, and compared? */
-static bool case_wanted(const Session *s, const OracleCase *c, const X86Insn *in)
-{
-    return !(in->row && s->host_alone[x86_row_number(in->row)]) && !(in->enc == X86_EVEX && s->evex_alone)
-        && !case_excluded(c, in);
-}
-
-/* Is there anything to run in code of the wanted size? */
-static bool has_forms(const Session *s)
-{
-    bool any = false;
-
-    for (unsigned b = 0; b < 3; b++) {
-        any |= s->list[b].rows->len && (!s->bits_wanted || (unsigned)atoi(s->bits_wanted) == code_bits[b]);
-    }
-    return any;
-}
-
-/* Rows whose feature is missing here, named once each. */
-static void name_missing(const Session *s)
-{
-    const X86Row *r;
-    g_autoptr(GHashTable) said = g_hash_table_new(g_str_hash, g_str_equal);
-
-    for (unsigned i = 0; (r = x86_row_at(i)); i++) {
-        const char *missing = feature_missing(r);
-        if (missing) {
-            coverage_excuse(r, missing);
-        }
-        if ((missing || !s->engine->ops->has(s->engine, r)) && g_hash_table_add(said, (gpointer)feature_of(r))) {
-            printf("not run: rows that need %s, which this %s has not got\n", feature_of(r),
-                   missing ? "host" : "emulated processor");
-        }
-    }
-}
-
-static const Form *pick_form(Session *s, Rng *r, unsigned b)
-{
-    const FormList *l = &s->list[b];
-    const RowForms *rf = &g_array_index(l->rows, RowForms, below(r, l->rows->len));
-
-    return &g_array_index(l->forms, Form, rf->first + below(r, rf->count));
-}
 
 /* ---- running ---- */
 
@@ -215,7 +96,7 @@ static bool shrink_test(void *opaque, const OracleCase *c)
     X86Insn in;
 
     decode_case(c, &in);
-    if (!case_wanted(t->s, c, &in) || (in.row ? in.row->op : OP_COUNT) != t->op || t->s->broken) {
+    if (!forms_case_wanted(t->s->forms, c, &in) || (in.row ? in.row->op : OP_COUNT) != t->op || t->s->broken) {
         return false;
     }
     return run_alone(t->s, c, &t->result, &t->ours) && case_differs(&t->result, &t->ours, &in, &d);
@@ -263,22 +144,11 @@ static void report(Session *s, const OracleCase *c, const X86Insn *in, const Dif
 static bool run_batch(Session *s, Rng *r)
 {
     OracleCase *item = native_items(s->native);
-    static const uint8_t mix[] = { 0, 1, 2, 2 };        /* of code sizes */
-    unsigned b = mix[below(r, sizeof(mix))], n = 0;
+    unsigned n = forms_batch(s->forms, s->generator, r, item);
     GError *err = NULL;
 
-    if (s->bits_wanted) {
-        b = !strcmp(s->bits_wanted, "16") ? 0 : !strcmp(s->bits_wanted, "32") ? 1 : 2;
-    }
-    if (!s->list[b].rows->len) {
+    if (n == 0) {
         return true;
-    }
-    for (unsigned tries = 0; n < BATCH && tries < 4 * BATCH; tries++) {
-        X86Insn in;
-        if (generate(s->generator, pick_form(s, r, b), code_bits[b], &item[n])) {
-            decode_case(&item[n], &in);
-            n += case_wanted(s, &item[n], &in);
-        }
     }
     native_start(s->native, n);
     if (!s->engine->ops->run(s->engine, item, s->ours, n, &err) || !native_finish(s->native, &err)) {
@@ -354,7 +224,7 @@ static bool replay(Session *s, const char *text)
     if (!case_from_text(text, c, &err)) {
         fprintf(stderr, "insn-oracle: %s\n", err->message);
         g_error_free(err);
-    } else if (decode_case(c, &in), !case_wanted(s, c, &in)) {
+    } else if (decode_case(c, &in), !forms_case_wanted(s->forms, c, &in)) {
         fprintf(stderr, "insn-oracle: this instruction is not run natively: %s\n",
                 in.row && row_excluded(in.row) ? row_excluded(in.row)
                 : "it calls the host's kernel, or our processor has not got it");
@@ -395,7 +265,6 @@ static bool session_open(Session *s)
         printf("%s\n", err->message);
         return false;
     }
-    list_host_alone(s);
     return true;
 }
 
@@ -414,17 +283,17 @@ int main(int argc, char **argv)
         { NULL },
     };
     g_autoptr(GOptionContext) options = g_option_context_new("- the host processor as oracle");
+    g_autoptr(GRegex) rows_wanted = NULL;
     GError *err = NULL;
     Session s = { 0 };
 
     g_option_context_add_main_entries(options, entries, NULL);
     if (!g_option_context_parse(options, &argc, &argv, &err) || argc > 1
         || (bits && strcmp(bits, "16") && strcmp(bits, "32") && strcmp(bits, "64"))
-        || (rows && !(s.rows_wanted = g_regex_new(rows, 0, 0, &err)))) {
+        || (rows && !(rows_wanted = g_regex_new(rows, 0, 0, &err)))) {
         fprintf(stderr, "insn-oracle: %s\n", err ? err->message : "unknown argument; see --help");
         return 2;
     }
-    s.bits_wanted = bits;
     if (!seed && g_getenv("INSN_ORACLE_SEED")) {
         seed = g_ascii_strtoll(g_getenv("INSN_ORACLE_SEED"), NULL, 10);
     }
@@ -433,14 +302,14 @@ int main(int argc, char **argv)
     if (!session_open(&s)) {
         return SKIPPED;
     }
+    s.forms = forms_new(s.engine, bits ? (unsigned)atoi(bits) : 0, rows_wanted);
     bool good;
     if (text) {
         good = replay(&s, text);
     } else {
         printf("seed %" PRIu64 "\n", s.seed);
-        name_missing(&s);
-        list_forms(&s);
-        if (has_forms(&s)) {
+        forms_name_missing(s.forms);
+        if (forms_any(s.forms)) {
             run_all(&s, seconds ? seconds : count ? 0 : 60, count ? (uint64_t)count : UINT64_MAX);
         } else {
             fprintf(stderr, "insn-oracle: no row of this size matches '%s'\n", rows);
@@ -452,6 +321,6 @@ int main(int argc, char **argv)
     generator_free(s.generator);
     g_aligned_free(s.shrinking);
     g_aligned_free(s.ours);
-    g_free(s.host_alone);
+    forms_free(s.forms);
     return !good;
 }

@@ -27,7 +27,13 @@ static char *child_path(void)
     g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
     g_autofree char *folder = g_path_get_dirname(self ? self : ".");
 
-    return g_build_filename(folder, "insn-oracle-child", NULL);
+    char *beside = g_build_filename(folder, "insn-oracle-child", NULL);
+
+    if (g_file_test(beside, G_FILE_TEST_IS_EXECUTABLE)) {
+        return beside;
+    }
+    g_free(beside);
+    return g_build_filename(ORACLE_LIBEXEC, "insn-oracle-child", NULL);         /* installed */
 }
 
 static void become_child(int fd, const char *path)

@@ -292,7 +292,7 @@ static bool applies(const Rule *r, const OracleCase *c, const X86Insn *in, const
             && (x86_memory_bytes(in) > 8 || (in->row->words & IN_LOOSE));
     case MMX_STORE_FAULTS: return is_mmx_store(in) && is_of_address(native->vector);
     case STORE_80_FAULTS:
-        return in_memory(in) && native->vector == EXC_PF && in->row->operand[0].size == OPS_t;
+        return in_memory(in) && is_of_address(native->vector) && in->row->operand[0].size == OPS_t;
     case ALIGNMENT_OR_CANONICAL:
         return c->bits == 64 && ours->vector == EXC_AC && (native->vector == EXC_GP || native->vector == EXC_SS);
     case REP_NOT_DONE: return in->rep && native->state.rip == c->in.rip;
