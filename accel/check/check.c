@@ -740,10 +740,10 @@ static bool check_vcpu_create(Accel *accel, Vcpu *vcpu, GError **errp)
         error_set(errp, "a cross-check runs one processor: say -smp 1");
         return false;
     }
+    vcpu->repeatable = true;
     if (!limit_to_b(k, vcpu, errp) || !k->a->ops->vcpu_create(k->a, vcpu, errp)) {
         return false;
     }
-    vcpu->repeatable = true;
     k->cpu = x86_cpu(vcpu);
     k->before = g_aligned_alloc0(1, sizeof(X86Cpu), 64);
     k->observer = (X86Observer){ .touched = touched, .random = random_number };

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "target/x86/model.h"
 #include "util/error.h"
 
 int kvm_ioctl(int fd, unsigned long request, void *arg)
@@ -128,19 +129,36 @@ static void kvm_vcpu_destroy(Accel *a, Vcpu *vcpu)
     g_free(v);
 }
 
-/* The rate that -cpu asks for, where the hardware can scale; else the host's. */
-static void set_tsc_rate(KvmVcpu *v)
+/* The host's rate, unless -cpu asks for another: the hardware has to scale that, or to be within the 250 parts
+ * in a million that the kernel takes for the same. */
+static bool set_tsc_rate(KvmVcpu *v, GError **errp)
 {
+    enum { SAME = 4000 };
     Vcpu *vcpu = &v->cpu->vcpu;
-    int khz;
+    int khz = ioctl(v->fd, KVM_GET_TSC_KHZ, 0);
 
-    if (kvm_has(v->kvm, KVM_CAP_TSC_CONTROL) && ioctl(v->fd, KVM_SET_TSC_KHZ, vcpu->tsc_khz) >= 0) {
-        return;
+    if (vcpu->repeatable) {             /* the guest never sees the hardware's */
+        return true;
     }
-    khz = ioctl(v->fd, KVM_GET_TSC_KHZ, 0);
-    if (khz > 0) {
-        vcpu->tsc_khz = khz;
+    if (!x86_tsc_asked(v->cpu)) {
+        vcpu->tsc_khz = khz > 0 ? (uint32_t)khz : vcpu->tsc_khz;
+        return true;
     }
+    if ((khz > 0 && ABS(khz - (int)vcpu->tsc_khz) <= khz / SAME) ||
+        (kvm_has(v->kvm, KVM_CAP_TSC_CONTROL) && ioctl(v->fd, KVM_SET_TSC_KHZ, vcpu->tsc_khz) >= 0)) {
+        return true;
+    }
+    error_set(errp, "tsc-frequency=%u000: the host's processor cannot scale its time-stamp counter, which counts "
+              "%d000 times a second", vcpu->tsc_khz, khz);
+    return false;
+}
+
+/* What CPUID does not offer, KVM's own MSRs (a clock, steal time), is not there. */
+static void hide_paravirtual(KvmVcpu *v)
+{
+    struct kvm_enable_cap enforce = { .cap = KVM_CAP_ENFORCE_PV_FEATURE_CPUID, .args = { 1 } };
+
+    kvm_ioctl(v->fd, KVM_ENABLE_CAP, &enforce);
 }
 
 static bool make_vcpu(KvmVcpu *v, GError **errp)
@@ -159,8 +177,8 @@ static bool make_vcpu(KvmVcpu *v, GError **errp)
         return kvm_failed(errp, errno, "cannot map processor %u", v->cpu->vcpu.index);
     }
     kvm_queue_map(k->queue, v->fd);
-    set_tsc_rate(v);
-    return kvm_dirty_map(v, errp) && kvm_cpuid_put(v, errp) && kvm_fpu_init(v, errp) && kvm_msrs_init(v, errp);
+    hide_paravirtual(v);
+    return set_tsc_rate(v, errp) && kvm_dirty_map(v, errp) && kvm_cpuid_put(v, errp) && kvm_fpu_init(v, errp) && kvm_msrs_init(v, errp);
 }
 
 static bool kvm_vcpu_create(Accel *a, Vcpu *vcpu, GError **errp)

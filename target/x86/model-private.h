@@ -13,6 +13,7 @@ struct X86Model {
     char vendor[12];
     uint8_t family, model, stepping, phys_bits;         /* phys_bits: of a physical address, MAXPHYADDR */
     uint32_t tsc_khz;
+    bool tsc_asked;                     /* by tsc-frequency= */
     uint32_t level, xlevel;             /* highest basic and extended leaf */
     char brand[48];
     uint32_t word[CPUID_WORDS];         /* feature bits */

@@ -291,6 +291,7 @@ static bool take_tsc_frequency(X86Model *m, const char *text, GError **errp)
         return false;
     }
     m->tsc_khz = (uint32_t)(hz / 1000);
+    m->tsc_asked = true;
     return true;
 }
 
@@ -485,6 +486,11 @@ bool x86_feature(const X86Cpu *c, X86Feature feature)
 unsigned x86_tsc_khz(const X86Cpu *c)
 {
     return c->model->tsc_khz;
+}
+
+bool x86_tsc_asked(const X86Cpu *c)
+{
+    return c->model->tsc_asked;
 }
 
 unsigned x86_phys_bits(const X86Cpu *c)

@@ -80,6 +80,96 @@ static void identity(void)
     bench_free(b);
 }
 
+/* Nobody's paravirtual leaves but ours, and none of KVM's MSRs: a clock, steal time, asynchronous page faults. */
+static void no_kvmclock(void)
+{
+    static const uint8_t code[] = {
+        0x66, 0x31, 0xc0, 0x66, 0x31, 0xd2,         /* xor eax, eax; xor edx, edx */
+        0x0f, 0x30, 0xf4,                           /* wrmsr; hlt */
+    };
+    static const uint32_t msrs[] = { 0x11, 0x12, 0x4b564d00, 0x4b564d01, 0x4b564d02, 0x4b564d03, 0x4b564d04 };
+    enum { HANDLER = 0x5000 };
+    uint32_t guest[4];
+
+    if (!kvm_usable()) {
+        return;
+    }
+    Bench *b = bench_new(1, "kvm");
+    X86Cpu *c = b->c[0];
+    guest_cpuid(b, 0x40000000, 0, guest);
+    g_assert_cmpmem(guest + 1, 12, "TinamouTinam", 12);
+    guest_cpuid(b, 0x40000001, 0, guest);
+    g_assert_cmphex(guest[EAX], ==, 0);
+    as_write(b->m->mem, 4 * EXC_GP, "\x00\x50\x00\x00", 4);
+    as_write(b->m->mem, HANDLER, "\xf4", 1);
+    for (unsigned i = 0; i < G_N_ELEMENTS(msrs); i++) {
+        bench_load(b, code, sizeof(code));
+        c->vcpu.halted = false;
+        c->regs[X86_RCX] = msrs[i];
+        g_assert_cmpint(bench_run(b, 1 << 20), ==, RUN_HALTED);
+        g_test_message("MSR %x", msrs[i]);
+        g_assert_cmphex(c->regs[X86_RIP], ==, HANDLER + 1);
+    }
+    bench_free(b);
+}
+
+/* What CPUID says of the time-stamp counter is how fast the guest sees it count. */
+static void tsc_rate(void)
+{
+    static const uint8_t code[] = { 0x0f, 0x31, 0xf4 };         /* rdtsc; hlt */
+    enum { SLEEP_US = 50000 };
+    uint64_t tsc[2];
+    int64_t us[2];
+    uint32_t guest[4];
+
+    if (!kvm_usable()) {
+        return;
+    }
+    Bench *b = bench_new(1, "kvm");
+    X86Cpu *c = b->c[0];
+    guest_cpuid(b, 0x40000010, 0, guest);
+    g_assert_cmpuint(guest[EAX], ==, c->vcpu.tsc_khz);
+    for (unsigned i = 0; i < 2; i++) {
+        bench_load(b, code, sizeof(code));
+        c->vcpu.halted = false;
+        us[i] = g_get_monotonic_time();
+        g_assert_cmpint(bench_run(b, 1 << 20), ==, RUN_HALTED);
+        tsc[i] = (uint32_t)c->regs[X86_RAX] | c->regs[X86_RDX] << 32;
+        g_usleep(SLEEP_US);
+    }
+    double khz = (double)(tsc[1] - tsc[0]) / (double)(us[1] - us[0]) * 1000;
+    g_test_message("%.0f kHz of %u", khz, c->vcpu.tsc_khz);
+    g_assert_cmpfloat(khz / c->vcpu.tsc_khz, >, 0.5);           /* a busy machine may come late to one of them */
+    g_assert_cmpfloat(khz / c->vcpu.tsc_khz, <, 1.5);
+    bench_free(b);
+}
+
+/* The frequency that was asked for, or an error that says what there is. */
+static void tsc_asked_for(void)
+{
+    g_autoptr(GError) err = NULL;
+
+    if (!kvm_usable()) {
+        return;
+    }
+    Machine *m = machine_new(clock_new_manual());
+    X86Cpu *c = x86_cpu_new(m, 0, "max,tsc-frequency=1234567000", NULL);
+    g_ptr_array_add(m->vcpus, &c->vcpu);
+    machine_lock(m);
+    Accel *a = accel_open(m, "kvm", NULL);
+    if (a->ops->vcpu_create(a, &c->vcpu, &err)) {
+        g_assert_cmpuint(c->vcpu.tsc_khz, ==, 1234567);
+        a->ops->vcpu_destroy(a, &c->vcpu);
+    } else {
+        g_assert_true(g_str_has_prefix(err->message, "tsc-frequency=1234567000: the host's processor cannot scale"));
+    }
+    a->ops->destroy(a);
+    machine_unlock(m);
+    g_ptr_array_set_size(m->vcpus, 0);
+    x86_cpu_free(c);
+    machine_free(m);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -87,5 +177,8 @@ int main(int argc, char **argv)
     g_test_add_data_func("/kvm/cpu/max", "max", same_as_the_model);
     g_test_add_data_func("/kvm/cpu/x86-64-v1", "x86-64-v1", same_as_the_model);
     g_test_add_func("/kvm/cpu/identity", identity);
+    g_test_add_func("/kvm/cpu/no-kvmclock", no_kvmclock);
+    g_test_add_func("/kvm/cpu/tsc-rate", tsc_rate);
+    g_test_add_func("/kvm/cpu/tsc-asked-for", tsc_asked_for);
     return g_test_run();
 }

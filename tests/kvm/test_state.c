@@ -4,7 +4,11 @@
  */
 #include "kvm_harness.h"
 
+#include <linux/kvm.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include "accel/kvm.h"
 #include "target/x86/model.h"
 
 static void fill(X86Cpu *c, GRand *r)
@@ -141,6 +145,61 @@ static void round_trip(gconstpointer wide)
     bench_free(b);
 }
 
+/* Components of the XSAVE image that this kernel takes. */
+static uint64_t xsave_components(void)
+{
+    enum { MOST = 256 };
+    g_autofree struct kvm_cpuid2 *all = g_malloc0(sizeof(*all) + MOST * sizeof(struct kvm_cpuid_entry2));
+    int fd = kvm_open_device(KVM_DEVICE, NULL);
+
+    all->nent = MOST;
+    g_assert_cmpint(ioctl(fd, KVM_GET_SUPPORTED_CPUID, all), >=, 0);
+    close(fd);
+    for (unsigned i = 0; i < all->nent; i++) {
+        if (all->entries[i].function == 0xd && all->entries[i].index == 0) {
+            return all->entries[i].eax;
+        }
+    }
+    return XCR0_X87 | XCR0_SSE;
+}
+
+/* All of AVX-512's registers, as far as there are some here: whatever the model shows of them. */
+static void round_trip_of_vectors(void)
+{
+    g_autoptr(GRand) r = g_rand_new();
+
+    if (!kvm_usable()) {
+        return;
+    }
+    uint64_t have = xsave_components();
+    Bench *b = bench_new(1, "kvm");
+    X86Cpu *c = b->c[0], *before = g_aligned_alloc0(1, sizeof(*before), 64);
+    for (unsigned i = 0; i < 32; i++) {
+        for (unsigned q = 0; q < 8; q++) {
+            c->fpu.v[i].q[q] = (uint64_t)g_rand_int(r) << 32 | g_rand_int(r);
+        }
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        c->fpu.k[i] = (uint64_t)g_rand_int(r) << 32 | g_rand_int(r);
+    }
+    memcpy(before, c, sizeof(*c));
+    b->a->ops->push(b->a, &c->vcpu);
+    memset(c->fpu.v, 0xee, sizeof(c->fpu.v));
+    memset(c->fpu.k, 0xee, sizeof(c->fpu.k));
+    b->a->ops->pull(b->a, &c->vcpu);
+    g_test_message("XCR0 bits that the kernel takes: %" G_GINT64_MODIFIER "x", have);
+    for (unsigned i = 0; i < 32; i++) {
+        unsigned quads = i >= 16 ? (have & XCR0_HI16_ZMM ? 8 : 0)
+            : have & XCR0_ZMM_HI256 ? 8 : have & XCR0_AVX ? 4 : 2;
+        g_assert_cmpmem(c->fpu.v[i].q, 8 * quads, before->fpu.v[i].q, 8 * quads);
+    }
+    if (have & XCR0_OPMASK) {
+        g_assert_cmpmem(c->fpu.k, sizeof(c->fpu.k), before->fpu.k, sizeof(before->fpu.k));
+    }
+    g_aligned_free(before);
+    bench_free(b);
+}
+
 /* A program stepped instruction by instruction has the registers that the interpreter has. */
 static void steps_like_the_interpreter(void)
 {
@@ -251,6 +310,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_data_func("/kvm/state/round-trip/real", NULL, round_trip);
     g_test_add_data_func("/kvm/state/round-trip/long", "long", round_trip);
+    g_test_add_func("/kvm/state/round-trip/vectors", round_trip_of_vectors);
     g_test_add_func("/kvm/state/steps-like-the-interpreter", steps_like_the_interpreter);
     g_test_add_data_func("/kvm/state/breakpoints/hardware", GUINT_TO_POINTER(4), breakpoints);
     g_test_add_data_func("/kvm/state/breakpoints/stepped", GUINT_TO_POINTER(5), breakpoints);

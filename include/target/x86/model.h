@@ -50,6 +50,7 @@ uint32_t x86_cr4_valid(const X86Cpu *c);                /* bits that may be set 
 uint64_t x86_xcr0_valid(const X86Cpu *c);               /* the same of XCR0 */
 uint32_t x86_signature(const X86Cpu *c);                /* CPUID.1:EAX, in EDX after reset */
 unsigned x86_tsc_khz(const X86Cpu *c);                  /* that -cpu asks for */
+bool x86_tsc_asked(const X86Cpu *c);                    /* it does, and another will not do */
 unsigned x86_phys_bits(const X86Cpu *c);                /* of a physical address: MAXPHYADDR */
 
 /* False: #GP(0). */
