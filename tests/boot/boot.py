@@ -69,8 +69,8 @@ def linux_kernel(tinamou, files):
 
 @case
 def linux_6g(tinamou, files):
-    """Memory on both sides of 4 GiB."""
-    with Guest(tinamou, '-m', '6G', '-kernel', files.vmlinuz, '-initrd', files['initrd.gz'],
+    """Memory on both sides of 4 GiB, and a processor that has less than all."""
+    with Guest(tinamou, '-cpu', 'x86-64-v2', '-m', '6G', '-kernel', files.vmlinuz, '-initrd', files['initrd.gz'],
                '-append', SERIAL + 'tinamou.do=poweroff') as g:
         found = reach_init(g)
         assert 5800000 < int(found[3]) < 6291456, found[0]
@@ -79,9 +79,9 @@ def linux_6g(tinamou, files):
 
 @case
 def linux_i386(tinamou, files):
-    """A 32-bit PAE kernel by -kernel, and the reboot that the guest asks for, as an exit."""
-    with Guest(tinamou, '-m', 512, '-no-reboot', '-kernel', files.vmlinuz32, '-initrd', files['initrd32.gz'],
-               '-append', SERIAL + 'tinamou.do=reboot') as g:
+    """A 32-bit kernel by -kernel, on the oldest processor that it takes; the guest's reboot, as an exit."""
+    with Guest(tinamou, '-cpu', 'pentium3', '-m', 512, '-no-reboot', '-kernel', files.vmlinuz32,
+               '-initrd', files['initrd32.gz'], '-append', SERIAL + 'tinamou.do=reboot') as g:
         found = reach_init(g)
         assert found[2] in ('i686', 'i586'), found[0]
         assert g.wait_exit() == 0
@@ -159,8 +159,8 @@ def linux_iso_6g(tinamou, files):
 
 @case
 def linux_reboot(tinamou, files):
-    """A reboot: the machine comes up again and reaches init a second time."""
-    with Guest(tinamou, '-m', 512, '-kernel', files.vmlinuz, '-initrd', files['initrd.gz'],
+    """A reboot: the machine comes up again and reaches init a second time; on the oldest 64-bit processor."""
+    with Guest(tinamou, '-cpu', 'core2duo', '-m', 512, '-kernel', files.vmlinuz, '-initrd', files['initrd.gz'],
                '-append', SERIAL + 'tinamou.do=reboot', deadline=400) as g:
         reach_init(g)
         g.expect(r'(?s)init reached.*Linux version.*init reached', 'init a second time')
