@@ -41,28 +41,25 @@ static const char *explain_refused(const Case *c)
     unsigned reg = c->modrm >> 3 & 7;
 
     if (c->in.lock) {
-        return "LOCK is #UD on this form; capstone prints it";
+        return "LOCK is #UD on this form (volume 2, LOCK); capstone prints it";
     }
     if (c->bits != 64 && (is(c->theirs, "syscall") || is(c->theirs, "sysret"))) {
-        return "AMD has syscall outside long mode, Intel has not";
+        return "AMD has syscall outside long mode, Intel not (volume 2, SYSCALL)";
     }
     if (c->map == 1 && c->op >= 0x20 && c->op <= 0x23) {
-        return "control and debug registers that do not exist; capstone prints them";
+        return "control registers that do not exist are #UD (volume 2, MOV CR); capstone prints them";
     }
     if (c->map == 0 && c->op == 0x8e) {
-        return "mov cs, ... and segment registers 6, 7 are #UD; capstone prints them";
-    }
-    if (c->map == 0 && (c->op == 0xc4 || c->op == 0xc5 || c->op == 0x62)) {
-        return "VEX and EVEX are not in this table yet";
+        return "mov cs, ... and segment registers 6, 7 are #UD (volume 2, MOV); capstone prints them";
     }
     if (c->map == 0 && c->op == 0x8f) {
         return "XOP is AMD's";
     }
     if (c->map == 0 && (c->op == 0xc6 || c->op == 0xc7) && c->modrm == 0xf8) {
-        return "transactional memory is not offered";
+        return "transactional memory is not offered (volume 2, XABORT: #UD without RTM)";
     }
     if (c->map == 1 && (c->op == 0x01 || c->op == 0xc7 || c->op == 0x00 || c->op == 0x78)) {
-        return "virtualization, SGX and other system extensions are not offered";
+        return "virtualization, SGX and their kin are not offered (volume 2, appendix A, tables A-3, A-6)";
     }
     if (c->map == 1 && (c->op == 0xa6 || c->op == 0xa7)) {
         return "PadLock is VIA's";
@@ -71,16 +68,16 @@ static const char *explain_refused(const Case *c)
         return "SMX and VMX are not offered";
     }
     if (c->map == 1 && c->op == 0xae) {
-        return "0f ae with prefixes: forms of later extensions, or ones the manual reserves (NP)";
+        return "0f ae with prefixes: later extensions, or reserved (NP in volume 2, 3.1.1.1, and table A-6)";
     }
     if (c->map == 1 && (c->op == 0xb8 || c->op == 0x0e || c->op == 0x0f)) {
         return "3DNow! and JMPE are not offered";
     }
     if (c->map && (c->in.rep || c->in.opsize_prefix)) {
-        return "a mandatory prefix that selects no instruction (NP in the manual); capstone ignores it";
+        return "a mandatory prefix that selects nothing (NP in volume 2, 3.1.1.1); capstone ignores it";
     }
     if (c->map == 0 && c->op >= 0xd8 && c->op <= 0xdf && reg) {
-        return "x87 forms only the 8087 and 287 had";
+        return "x87 forms only the 8087 and 287 had (volume 2, A.5: reserved)";
     }
     return NULL;
 }
@@ -88,19 +85,19 @@ static const char *explain_refused(const Case *c)
 static const char *explain_accepted(const Case *c)
 {
     if (c->map == 1 && c->op >= 0x18 && c->op <= 0x1f) {
-        return "0f 18 to 0f 1f are NOPs in all forms; capstone refuses some";
+        return "0f 18 to 0f 1f are NOPs in all forms (volume 2, table A-3 and NOP); capstone refuses some";
     }
     if (c->map == 1 && c->op == 0x0d) {
-        return "0f 0d is a NOP or prefetch in all forms; capstone refuses some";
+        return "0f 0d is a NOP or prefetch in all forms (volume 2, PREFETCHW); capstone refuses some";
     }
     if (c->map == 1 && (c->op == 0xff || c->op == 0xb9)) {
         return "ud0, ud1 have a ModRM; capstone does not know it";
     }
     if (c->map == 0 && (c->op == 0x8c || c->op == 0x8e) && (c->in.rex & 4)) {
-        return "REX.R does not count for segment registers; capstone refuses it";
+        return "REX.R does not count for segment registers (volume 2, 2.2.1.2); capstone refuses it";
     }
     if (c->map == 1 && c->op == 0xae && g_str_has_suffix(c->ours, "fence")) {
-        return "the fences ignore the r/m field; capstone wants 0";
+        return "the fences ignore the r/m field (volume 2, LFENCE); capstone wants 0";
     }
     if (is(c->ours, "rdpkru") || is(c->ours, "wrpkru") || is(c->ours, "rdpid") || is(c->ours, "clwb")
         || is(c->ours, "clflushopt") || starts(c->ours, "xsavec") || starts(c->ours, "xsaves")
@@ -117,10 +114,10 @@ static const char *explain_length(const Case *c)
         return "ud0, ud1 have a ModRM; capstone does not know it";
     }
     if (c->bits == 64 && c->in.opsize_prefix && c->map == 0 && c->op == 0xc2) {
-        return "66 REX.W ret: capstone takes two immediate bytes too many";
+        return "66 REX.W ret has imm16 (volume 2, RET); capstone takes two bytes too many";
     }
     if (c->bits == 64 && c->in.opsize_prefix && (c->in.row->words & IN_F64)) {
-        return "66 on a near branch in long mode: AMD shortens it, Intel ignores it";
+        return "66 on a near branch in long mode: AMD shortens it, Intel ignores it (volume 2, A.2.5: f64)";
     }
     return NULL;
 }
@@ -134,10 +131,10 @@ static const char *explain_name(const Case *c)
         return "name only: movq, which capstone calls movd with REX.W";
     }
     if (c->bits == 64 && c->map == 0 && !strncmp(c->ours, c->theirs, 4)) {
-        return "name only: a REX that does not count, which capstone heeds (OUTS, or before another prefix)";
+        return "name only: a REX that does not count (volume 2, 2.2.1), which capstone heeds";
     }
     if (starts(c->theirs, "endbr")) {
-        return "name only: ENDBR is a NOP on processors without CET";
+        return "name only: ENDBR is a NOP on processors without CET (volume 2, ENDBR64)";
     }
     if (is(c->ours, "rdpid") || is(c->ours, "clwb")) {
         return "name only: rdpid and clwb, younger than capstone 4.0.2";
@@ -146,7 +143,7 @@ static const char *explain_name(const Case *c)
         return "name only: pause with another prefix between its bytes";
     }
     if (c->map == 0 && c->op == 0xe3) {
-        return "name only: jcxz goes by the address size, in capstone by 66 too, or not by 67 behind others";
+        return "name only: jcxz goes by the address size (volume 2, Jcc), in capstone by 66 too";
     }
     if (is(c->theirs, "movabs")) {
         return "name only: movabs";
@@ -155,10 +152,10 @@ static const char *explain_name(const Case *c)
         return "name only: capstone has no cbw, cwd where 16 bits come from the mode or with 67";
     }
     if (c->in.opsize_prefix && (c->in.rex & 8) && !strncmp(c->ours, c->theirs, 3)) {
-        return "name only: REX.W beats 66";
+        return "name only: REX.W beats 66 (volume 2, 2.2.1.2)";
     }
     if (is(c->ours, "shl") && is(c->theirs, "sal")) {
-        return "name only: /6 of the shift group";
+        return "name only: /6 of the shift group, which is SHL (volume 2, table A-6 leaves it open)";
     }
     if (is_compare_alias(c->ours, c->theirs)) {
         return "name only: the predicate in the name of CMPPS";
@@ -202,16 +199,16 @@ static const char *explain_vex_refused(const Case *c)
     unsigned op = c->in.opcode;
 
     if (c->in.lock || c->in.rep || c->in.opsize_prefix) {
-        return "LOCK, 66, F2 or F3 before VEX is #UD; capstone ignores it";
+        return "LOCK, 66, F2, F3 before VEX are #UD (volume 2, 2.3.2); capstone ignores it";
     }
     if (c->in.map == 3 && (op == 0x48 || op == 0x49 || ((op & 0xdc) == 0x5c) || (op & 0xe8) == 0x68)) {
         return "FMA4 and XOP are AMD's";
     }
     if (c->in.map == 2 && op >= 0x90 && op <= 0x93) {
-        return "a gather's destination, index and mask must differ; capstone prints it all the same";
+        return "a gather's three registers must differ (volume 2, VPGATHERDD); capstone prints it";
     }
     if (only_w_is_wrong(c)) {
-        return "VEX.W that the manual reserves for this form; capstone ignores it";
+        return "VEX.W that volume 2 reserves for this form (3.1.1.2: W0, W1); capstone ignores it";
     }
     return NULL;
 }
@@ -221,7 +218,7 @@ static const char *explain_vex(const Case *c)
     static const char *const young[] = { "vaes", "vpclmulqdq", "gfni", "avx_vnni" };
 
     if (c->in.enc == X86_EVEX && (c->len < 0 || !c->ok)) {
-        return c->ok ? "EVEX fields that the manual reserves; capstone 4.0.2 looks at few of them"
+        return c->ok ? "EVEX fields that volume 2, 2.7 reserves; capstone 4.0.2 looks at few of them"
              : "EVEX instructions that capstone 4.0.2 does not know";
     }
     if (c->len == (int)c->cs_len && starts(c->ours, "vpcmp") && starts(c->theirs, "vpcmp")) {
@@ -250,16 +247,13 @@ static const char *explain_vex(const Case *c)
         return "name only: an assembler's suffix for the size of the source (vcvtpd2psx)";
     }
     if (c->len == (int)c->cs_len && c->bits != 64 && g_str_has_suffix(c->theirs, "q")) {
-        return "W1 is W0 for general registers outside 64-bit mode: vpinsrd, vpextrd";
+        return "W1 is W0 for general registers outside 64-bit mode (volume 2, PEXTRD): vpinsrd, vpextrd";
     }
     return NULL;
 }
 
 static const char *explain(const Case *c)
 {
-    if (c->in.enc == X86_EVEX && !x86_row(16 + c->in.map, c->in.opcode, 0) && c->in.map < 8) {
-        return "EVEX opcodes that are not in the table yet";
-    }
     if (c->in.enc) {
         return explain_vex(c);
     }
