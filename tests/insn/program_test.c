@@ -2,17 +2,18 @@
  * One program (program/program.c), as a compiler made it, run natively and by an accelerator: what it
  * computes must be the same to the last bit.
  *
- * Usage: program_test ACCEL IMAGE
+ * Usage: program_test ACCEL IMAGE [MODEL]        skipped where the host cannot give the processor model
  */
 #include <glib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include "accel/accel.h"
+#include "target/x86/model.h"
 #include "unit/x86_bench.h"
 
 enum { AT_PROGRAM = 0x240000, AT_OUTPUT = 0x280000, OUTPUT_SIZE = 0x10000, AT_END = 0x8000, FOR_EVER = 1 << 30 };
 
-static const char *accel_name;
+static const char *accel_name, *model_name = "max";
 static char *image;
 static size_t image_size;
 
@@ -31,13 +32,22 @@ static uint8_t *run_natively(void)
 
 static void test_same_results(void)
 {
-    Bench *b = bench_new("max");
-    X86Cpu *c = b->c;
     GError *err = NULL;
+    X86Model *model = x86_model_new(model_name, &err);
+
+    if (!model) {
+        g_test_skip(err->message);
+        g_error_free(err);
+        return;
+    }
+    x86_model_free(model);
+    Bench *b = bench_new(model_name);
+    X86Cpu *c = b->c;
     uint8_t *want = run_natively();
 
     bench_long(b, 0);
-    g_assert_true(x86_write_cr4(c, c->cr4 | CR4_OSFXSR | CR4_OSXMMEXCPT));
+    g_assert_true(x86_write_cr4(c, c->cr4 | CR4_OSFXSR | CR4_OSXMMEXCPT | (x86_cr4_valid(c) & CR4_OSXSAVE)));
+    c->xcr0 = x86_xcr0_valid(c);
     g_assert_true(x86_write_cr0(c, c->cr0 | CR0_NE | CR0_MP));
     c->fpu.fcw = 0x37f;
     c->fpu.mxcsr = 0x1f80;
@@ -70,8 +80,9 @@ static void test_same_results(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_assert_cmpint(argc, ==, 3);
+    g_assert_cmpint(argc, >=, 3);
     accel_name = argv[1];
+    model_name = argc > 3 ? argv[3] : model_name;
     g_assert_true(g_file_get_contents(argv[2], &image, &image_size, NULL));
     g_assert_cmpuint(image_size, <, AT_OUTPUT - AT_PROGRAM);
     g_test_add_func("/insn/program/same-results", test_same_results);

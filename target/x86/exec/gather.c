@@ -32,14 +32,28 @@ static uint64_t element_linear(X86Cpu *c, const X86Insn *in, uint64_t off, const
     return x86_segmented(c, in->segment, off + i * x->size, x->size, write);
 }
 
-/* Segment limits and canonical addresses come before page faults, whichever element has them. */
-static void check_active(X86Cpu *c, const X86Insn *in, uint64_t off, const Cut *x, bool write)
+/* Segment limits and canonical addresses come before page faults, whichever element has them.  #AC, of an operand
+ * as a whole (`align`), comes behind those of a load, and of a store behind what its first byte has. */
+static void check_active(X86Cpu *c, const X86Insn *in, uint64_t off, const Cut *x, unsigned align, bool write)
 {
-    for (unsigned i = 0; i < x->n; i++) {
+    uint64_t linear[64] = { 0 };
+    unsigned first = (unsigned)__builtin_ctzll(x->active);
+
+    for (unsigned i = first; i < x->n; i++) {
         if (x->active >> i & 1) {
-            x86_check_operand(c, in->segment, element_linear(c, in, off, x, i, write), x->size, 1);
+            linear[i] = element_linear(c, in, off, x, i, write);
         }
     }
+    if (write) {
+        x86_check_operand(c, in->segment, linear[first], 1, 1);
+        x86_check_alignment(c, linear[first] - first * x->size, align);
+    }
+    for (unsigned i = first; i < x->n; i++) {
+        if (x->active >> i & 1) {
+            x86_check_operand(c, in->segment, linear[i], x->size, 1);
+        }
+    }
+    x86_check_alignment(c, linear[first] - first * x->size, align);
 }
 
 /* The active elements to `buf`, elsewhere 0. */
@@ -91,7 +105,9 @@ static void masked_move(X86Cpu *c, const X86Insn *in, unsigned size)
     vex_check_state(c, in);
     Cut x = { n, size, sign_bits(&c->fpu.v[in->vvvv], size, n) };
     uint64_t off = x86_offset(c, in);
-    check_active(c, in, off, &x, store);
+    if (x.active) {
+        check_active(c, in, off, &x, 1, store);
+    }
     if (store) {
         store_active(c, in, off, &x, (const uint8_t *)&c->fpu.v[in->reg]);
     } else {
@@ -254,19 +270,18 @@ static Cut cut(const X86Insn *in, unsigned mem_size, uint64_t mask, bool store)
     return (Cut){ elements, mem_size / elements, mask };
 }
 
-/* With no element active there is no access, and no fault of any kind; but for E6NF's stores. */
+/* With no element active there is no access, and no fault of any kind; but for what is whole. */
 static void check_operand(X86Cpu *c, const X86Insn *in, unsigned mem_size, const Cut *x, uint64_t off, bool store)
 {
-    if (store && (in->row->evex & EVEX_WHOLE)) {
-        uint64_t linear = x86_operand(c, in, mem_size, true);
+    if (in->row->evex & EVEX_WHOLE) {
+        uint64_t linear = x86_operand(c, in, mem_size, store);
         x86_check_operand(c, in->segment, linear, mem_size, vector_alignment(in, mem_size));
-        x86_probe_write(c, linear, mem_size);
+        if (store) {
+            x86_probe_write(c, linear, mem_size);
+        }
     } else if (x->active) {
-        unsigned first = (unsigned)__builtin_ctzll(x->active);
         vector_check_aligned(c, in, mem_size);
-        check_active(c, in, off, x, store);
-        x86_check_alignment(c, element_linear(c, in, off, x, first, store) - first * x->size,
-                            vector_alignment(in, mem_size));
+        check_active(c, in, off, x, vector_alignment(in, mem_size), store);
     }
 }
 

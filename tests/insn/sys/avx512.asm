@@ -337,6 +337,10 @@ main:
     mov eax, 1
     kmovw k1, eax
     USER_FAULTS "#AC of a broadcast element", "2 2.8", 17, 0, {vaddps zmm1, zmm1, [rbx]{1to16}}
+    mov rcx, 0x7fffffffffff
+    USER_FAULTS "before that the end is not canonical", "2 2.8", 17, 0, {vaddpd zmm1, zmm1, [rcx]{1to8}}
+    USER_FAULTS "behind it under a mask", "2 2.8", 13, 0, {vaddpd zmm1{k1}, zmm1, [rcx]{1to8}}
+    USER_FAULTS "but not of a store", "2 2.8", 17, 0, {vmovsd [rcx]{k1}, xmm1}
     USER_FAULTS "of a scalar", "2 2.8", 17, 0, {vmovss xmm1{k1}, [rbx]}
     USER_WORKS "not of one that is masked off", "2 2.8", {vmovss xmm1{k2}, [rbx]}
     USER_WORKS "nor of a vector", "2 2.8", {vaddps xmm1{k1}, xmm1, [rbx]}
