@@ -178,7 +178,8 @@ static bool make_vcpu(KvmVcpu *v, GError **errp)
     }
     kvm_queue_map(k->queue, v->fd);
     hide_paravirtual(v);
-    return set_tsc_rate(v, errp) && kvm_dirty_map(v, errp) && kvm_cpuid_put(v, errp) && kvm_fpu_init(v, errp) && kvm_msrs_init(v, errp);
+    return set_tsc_rate(v, errp) && kvm_dirty_map(v, errp) &&
+        kvm_cpuid_put(v, errp) && kvm_fpu_init(v, errp) && kvm_msrs_init(v, errp);
 }
 
 static bool kvm_vcpu_create(Accel *a, Vcpu *vcpu, GError **errp)
