@@ -28,8 +28,7 @@ LENGTHS = {'l0': 1, 'l1': 2, 'l2': 4}
 ANY_LENGTH = {LEGACY: 0, VEX: 3, EVEX: 7}
 FLAGS = {'o': 11, 's': 7, 'z': 6, 'a': 4, 'p': 2, 'c': 0}
 WORDS = ['lock', 'i64', 'o64', 'd64', 'f64', 'cpl0', 'iopl', 'prot', 'ends', 'rep', 'repz', 'anymod',
-         'host', 'x87', 'nowait', 'fp', 'tiny16', 'tiny32', 'tiny64', 'loose', 'aligned', 'eax', 'ecx', 'edx',
-         'xmm0', 'avx', 'avx512',
+         'host', 'x87', 'nowait', 'fp', 'loose', 'aligned', 'eax', 'ecx', 'edx', 'xmm0', 'avx', 'avx512',
          # derived, never written in the table
          'sse', 'mmx']
 DERIVED = {'sse', 'mmx'}
@@ -173,8 +172,8 @@ def derived_words(e, operands, kinds, memory, words):
         words.add('avx' if e.enc == VEX else 'sse')
     if set(kinds) & set('PQN'):
         words.add('mmx')
-    if {'fp', 'loose', 'tiny16', 'tiny32', 'tiny64'} & words and not words & {'sse', 'mmx', 'avx', 'avx512'}:
-        raise TableError('fp, tiny and loose are of vector rows')
+    if {'fp', 'loose'} & words and not words & {'sse', 'mmx', 'avx', 'avx512'}:
+        raise TableError('fp and loose are of vector rows')
     if 'sse' in words and memory and memory[0][1] == 'x' and 'loose' not in words:
         words.add('aligned')
 
