@@ -18,364 +18,24 @@
 #include "util/bits.h"
 #include "util/error.h"
 
-enum { BY_BLOCK = 0, WARM_UP = 10000, LAST = 16 };
-
-typedef struct Check {
-    Accel accel;                        /* first */
-    Accel *a;
-    char *name_a, *name_b, *file;
-    uint64_t granularity;               /* instructions; BY_BLOCK */
-    uint64_t start_at;                  /* instructions that A executes alone first */
-    FILE *log;
-    bool started, map_changed, in_piece, vga_written;
-    bool steps_a, steps_b;              /* check_steps(): KVM, which is compared after each instruction */
-    X86Cpu *cpu, *before;               /* before: a copy of its state, no processor */
-    uint32_t requests;                  /* those that this piece served */
-    int64_t clock;
-    Twin *twin;
-    Inputs inputs;
-    GHashTable *written;                /* pages that A wrote in this piece */
-    GHashTable *kept;                   /* page -> its bytes before A touched it; NULL: B's observer keeps them */
-    X86Observer observer;
-    AsTap mem_tap, io_tap;
-    MemListener mem_listener, io_listener;
-    const IntCtl *intctl;               /* the processor's own */
-    void *intctl_opaque;
-    IntCtl wrapped;                     /* what it calls now */
-    uint64_t last[LAST];                /* RIP at the beginning of the last pieces */
-    uint64_t pieces, insns;
-    uint64_t random;                    /* state of the generator behind RDRAND */
-} Check;
-
-/* ---- what goes in and out of A ---- */
-
-static void note(Check *k, Input i)
-{
-    if (k->in_piece) {
-        inputs_note(&k->inputs, &i);
-    }
-}
-
-static void mem_loaded(AsTap *t, AddressSpace *as, hwaddr addr, unsigned size, uint64_t val)
-{
-    note(container_of(t, Check, mem_tap), (Input){ .kind = INPUT_LOAD, .addr = addr, .size = size, .value = val });
-}
-
-static void mem_stored(AsTap *t, AddressSpace *as, hwaddr addr, unsigned size, uint64_t val)
-{
-    Check *k = container_of(t, Check, mem_tap);
-
-    note(k, (Input){ .kind = INPUT_STORE, .addr = addr, .size = size, .value = val });
-    k->vga_written |= addr >= 0xa0000 && addr < 0xc0000;
-}
-
-static void io_loaded(AsTap *t, AddressSpace *as, hwaddr addr, unsigned size, uint64_t val)
-{
-    note(container_of(t, Check, io_tap), (Input){ .kind = INPUT_PORT_IN, .addr = addr, .size = size, .value = val });
-}
-
-static void io_stored(AsTap *t, AddressSpace *as, hwaddr addr, unsigned size, uint64_t val)
-{
-    note(container_of(t, Check, io_tap), (Input){ .kind = INPUT_PORT_OUT, .addr = addr, .size = size, .value = val });
-}
-
-static void dma_written(AsTap *t, AddressSpace *as, hwaddr addr, const void *buf, size_t len)
-{
-    Check *k = container_of(t, Check, mem_tap);
-
-    if (k->in_piece) {
-        inputs_note_dma(&k->inputs, addr, buf, len);
-    } else if (k->started) {
-        twin_write(k->twin, addr, buf, len);
-    }
-}
-
-static void no_ports_written(AsTap *t, AddressSpace *as, hwaddr addr, const void *buf, size_t len)
-{
-}
-
-static void mem_changed(MemListener *l) { container_of(l, Check, mem_listener)->map_changed = true; }
-static void io_changed(MemListener *l) { container_of(l, Check, io_listener)->map_changed = true; }
-
-static void touched(X86Observer *o, X86Cpu *c, hwaddr page, const MemSection *s, bool write)
-{
-    Check *k = container_of(o, Check, observer);
-
-    if (write) {
-        g_hash_table_add(k->written, GSIZE_TO_POINTER(page));
-    }
-    if (k->kept && !g_hash_table_contains(k->kept, GSIZE_TO_POINTER(page)) && s->at <= page &&
-        s->len - (page - s->at) >= PAGE_SIZE) {
-        g_hash_table_insert(k->kept, GSIZE_TO_POINTER(page), g_memdup2(s->host + (page - s->at), PAGE_SIZE));
-    }
-}
-
-static void written_by_a(void *opaque, hwaddr page)
-{
-    g_hash_table_add(((Check *)opaque)->written, GSIZE_TO_POINTER(page));
-}
-
-/* What was there before: as A has it, unless A has written it, too. */
-static void written_by_b(void *opaque, hwaddr page)
-{
-    Check *k = opaque;
-    const uint8_t *host = twin_page(k->twin, page), *kept = g_hash_table_lookup(k->kept, GSIZE_TO_POINTER(page));
-    MemSection s;
-
-    if (!host || g_hash_table_contains(k->twin->before, host)) {
-        return;
-    }
-    if (!kept && as_find(k->accel.machine->mem, page, &s) && s.host && s.len - (page - s.at) >= PAGE_SIZE) {
-        kept = s.host + (page - s.at);
-    }
-    if (kept) {
-        g_hash_table_insert(k->twin->before, (gpointer)host, g_memdup2(kept, PAGE_SIZE));
-    }
-}
-
-static bool random_number(X86Observer *o, uint64_t *value)
-{
-    Check *k = container_of(o, Check, observer);
-    static const uint64_t multiplier = 6364136223846793005u;   /* Knuth's MMIX generator: any will do */
-
-    k->random = k->random * multiplier + 1442695040888963407u;
-    *value = k->random ^ k->random >> 32;
-    note(k, (Input){ .kind = INPUT_RANDOM, .ok = true, .value = *value });
-    return true;
-}
-
-static unsigned noted_functions(const Check *k)
-{
-    return intctl_functions(k->intctl) & ~(k->steps_a || k->steps_b ? (unsigned)INTCTL_QUIET : 0);
-}
-
-static void note_call(Check *k, unsigned op, uint64_t arg, bool ok, uint64_t value)
-{
-    if (!(noted_functions(k) >> op & 1)) {
-        return;
-    }
-    note(k, (Input){ .kind = INPUT_INTCTL, .op = op, .addr = arg, .ok = ok, .value = value });
-}
-
-static int acknowledge(void *opaque)
-{
-    Check *k = opaque;
-    int vector = k->intctl->acknowledge(k->intctl_opaque);
-
-    note_call(k, INTCTL_ACKNOWLEDGE, 0, vector >= 0, (uint64_t)MAX(vector, 0));
-    return vector;
-}
-
-static bool pending(void *opaque)
-{
-    Check *k = opaque;
-
-    return k->intctl->pending(k->intctl_opaque);
-}
-
-static void set_tpr(void *opaque, uint8_t cr8)
-{
-    Check *k = opaque;
-
-    note_call(k, INTCTL_SET_TPR, cr8, true, 0);
-    k->intctl->set_tpr(k->intctl_opaque, cr8);
-}
-
-static uint8_t get_tpr(void *opaque)
-{
-    Check *k = opaque;
-    uint8_t v = k->intctl->get_tpr(k->intctl_opaque);
-
-    note_call(k, INTCTL_GET_TPR, 0, true, v);
-    return v;
-}
-
-static void set_base(void *opaque, uint64_t value)
-{
-    Check *k = opaque;
-
-    note_call(k, INTCTL_SET_BASE, value, true, 0);
-    k->intctl->set_base(k->intctl_opaque, value);
-}
-
-static uint64_t get_base(void *opaque)
-{
-    Check *k = opaque;
-    uint64_t v = k->intctl->get_base(k->intctl_opaque);
-
-    note_call(k, INTCTL_GET_BASE, 0, true, v);
-    return v;
-}
-
-static bool read_msr(void *opaque, unsigned reg, uint64_t *value)
-{
-    Check *k = opaque;
-    bool ok = k->intctl->read_msr(k->intctl_opaque, reg, value);
-
-    note_call(k, INTCTL_READ_MSR, reg, ok, *value);
-    return ok;
-}
-
-static bool write_msr(void *opaque, unsigned reg, uint64_t value)
-{
-    Check *k = opaque;
-    bool ok = k->intctl->write_msr(k->intctl_opaque, reg, value);
-
-    note_call(k, INTCTL_WRITE_MSR, reg, ok, value);
-    return ok;
-}
-
-static bool set_deadline(void *opaque, uint64_t tsc)
-{
-    Check *k = opaque;
-    bool ok = k->intctl->set_deadline(k->intctl_opaque, tsc);
-
-    note_call(k, INTCTL_SET_DEADLINE, tsc, ok, 0);
-    return ok;
-}
-
-static uint64_t get_deadline(void *opaque)
-{
-    Check *k = opaque;
-    uint64_t v = k->intctl->get_deadline(k->intctl_opaque);
-
-    note_call(k, INTCTL_GET_DEADLINE, 0, true, v);
-    return v;
-}
-
-static const IntCtl intctl_ops = {
-    .acknowledge = acknowledge, .pending = pending, .set_tpr = set_tpr, .get_tpr = get_tpr, .set_base = set_base,
-    .get_base = get_base, .read_msr = read_msr, .write_msr = write_msr, .set_deadline = set_deadline,
-    .get_deadline = get_deadline,
-};
-
-/* ---- a difference ---- */
-
-static void add_range(Capture *c, const MemSection *s, bool ports)
-{
-    CaptureRange r = { s->at, s->len, ports };
-
-    if (!s->host) {
-        g_array_append_val(c->registers, r);
-    }
-}
-
-static void add_mem_range(const MemSection *s, void *opaque) { add_range(opaque, s, false); }
-static void add_io_range(const MemSection *s, void *opaque) { add_range(opaque, s, true); }
-
-/* The piece as something that can be run again.  B runs it once more, so that the pages it needs show. */
-static Capture *capture(Check *k, uint64_t n)
-{
-    Capture *c = capture_new(x86_model_spec(k->cpu->model));
-    Twin *t = k->twin;
-    GHashTableIter iter;
-    gpointer page, bytes;
-
-    x86_copy_state(c->before, k->before);
-    c->insns = n;
-    c->requests = k->requests;
-    c->clock = k->clock;
-    c->intctl = noted_functions(k);
-    g_array_append_vals(c->inputs.list, k->inputs.list->data, k->inputs.list->len);
-    g_byte_array_append(c->inputs.bytes, k->inputs.bytes->data, k->inputs.bytes->len);
-    as_for_each(k->accel.machine->mem, add_mem_range, c);
-    as_for_each(k->accel.machine->io, add_io_range, c);
-    if (k->kept) {
-        g_hash_table_iter_init(&iter, k->kept);
-        while (g_hash_table_iter_next(&iter, &page, &bytes)) {
-            g_hash_table_insert(c->pages, page, g_memdup2(bytes, PAGE_SIZE));
-        }
-        return c;
-    }
-    twin_undo(t);
-    inputs_rewind(&k->inputs);
-    twin_load(t, k->before);
-    x86_forget_touched(t->cpu, true);
-    t->read = g_hash_table_new_full(NULL, NULL, NULL, g_free);
-    if (k->requests) {
-        twin_serve(t, k->requests);
-    }
-    twin_run(t, n, NULL);
-    g_hash_table_iter_init(&iter, t->read);
-    while (g_hash_table_iter_next(&iter, &page, &bytes)) {
-        g_hash_table_insert(c->pages, page, g_memdup2(bytes, PAGE_SIZE));
-    }
-    g_clear_pointer(&t->read, g_hash_table_destroy);
-    return c;
-}
-
-static RunExit differ(Check *k, uint64_t n, const char *differences, GError **errp)
-{
-    g_autoptr(GString) text = g_string_new(NULL);
-    g_autoptr(Capture) c = capture(k, n);
-    g_autoptr(GError) err = NULL;
-
-    g_string_append_printf(text, "A (%s) and B (%s) differ after %" PRIu64 " instructions, in a piece of %" PRIu64
-                           " that begins at %04x:%" PRIx64 ":\n%s", k->name_a, k->name_b, k->insns, n,
-                           k->before->seg[X86_CS].selector, k->before->regs[X86_RIP], differences);
-    capture_explain(c, k->name_a, k->name_b, text, &err);
-    g_string_append(text, "The last pieces began at");
-    for (unsigned i = 0; i < LAST && i < k->pieces; i++) {
-        g_string_append_printf(text, " %" PRIx64, k->last[(k->pieces - 1 - i) % LAST]);
-    }
-    if (!capture_write(c, k->file, &err)) {
-        g_string_append_printf(text, "\nIt could not be written to a file: %s", err->message);
-    } else {
-        g_string_append_printf(text, "\nTo run this piece again: tinamou replay-check %s a=%s b=%s", k->file, k->name_a,
-                               k->name_b);
-    }
-    error_set(errp, "%s", text->str);
-    return RUN_FAILED;
-}
-
-/* Memory that either has written. */
-static bool compare_memory(Check *k, GString *out)
-{
-    GHashTableIter iter;
-    gpointer key;
-    bool same = true;
-
-    g_hash_table_iter_init(&iter, k->written);
-    while (g_hash_table_iter_next(&iter, &key, NULL)) {
-        hwaddr page = GPOINTER_TO_SIZE(key);
-        MemSection s;
-        const uint8_t *b = twin_page(k->twin, page);
-        if (!b || g_hash_table_contains(k->twin->before, b)) {
-            continue;                   /* not RAM any more; or looked at below */
-        }
-        if (as_find(k->accel.machine->mem, page, &s) && s.host && s.len - (page - s.at) >= PAGE_SIZE) {
-            same &= compare_page(page, s.host + (page - s.at), b, out);
-        }
-    }
-    g_hash_table_iter_init(&iter, k->twin->before);
-    while (g_hash_table_iter_next(&iter, &key, NULL)) {
-        for (guint i = 0; i < k->twin->rams->len; i++) {
-            const TwinRam *r = g_ptr_array_index(k->twin->rams, i);
-            const uint8_t *b = key;
-            if (b >= r->copy.ram && b < r->copy.ram + r->of->size) {
-                same &= compare_page(b - r->copy.ram, r->of->ram + (b - r->copy.ram), b, out);
-            }
-        }
-    }
-    return same;
-}
+enum { BY_BLOCK = 0, WARM_UP = 10000 };
 
 /* ---- pieces ---- */
 
 /* B becomes what A is. */
 static bool start(Check *k, GError **errp)
 {
-    k->twin = twin_new(k->accel.machine, k->cpu, k->name_b, noted_functions(k), &k->inputs, errp);
+    k->twin = twin_new(k->accel.machine, k->cpu, k->name_b, check_noted_functions(k), &k->inputs, errp);
     if (!k->twin) {
         return false;
     }
     k->started = true;
     k->map_changed = false;
     if (k->steps_a) {
-        k->a->ops->dirty(k->a, written_by_a, k);        /* the log begins */
+        k->a->ops->dirty(k->a, check_written_by_a, k);        /* the log begins */
     }
     if (k->steps_b) {
-        k->twin->accel->ops->dirty(k->twin->accel, written_by_b, k);
+        k->twin->accel->ops->dirty(k->twin->accel, check_written_by_b, k);
     }
     vcpu_run_work(&k->twin->cpu->vcpu);
     twin_load(k->twin, k->cpu);
@@ -406,7 +66,7 @@ static bool prepare(Check *k, GError **errp)
     if (k->kept) {
         g_hash_table_remove_all(k->kept);
     }
-    if (k->intctl && !(noted_functions(k) & INTCTL_QUIET)) {
+    if (k->intctl && !(check_noted_functions(k) & INTCTL_QUIET)) {
         t->tpr = k->intctl->get_tpr(k->intctl_opaque);
         t->apic_base = k->intctl->get_base(k->intctl_opaque);
     }
@@ -430,7 +90,7 @@ static RunExit run_a(Check *k, uint64_t n, GError **errp)
     v->hold_interrupts = false;
     v->return_at = 0;
     if (k->steps_a) {
-        k->a->ops->dirty(k->a, written_by_a, k);
+        k->a->ops->dirty(k->a, check_written_by_a, k);
     }
     return why;
 }
@@ -440,7 +100,7 @@ static RunExit run_b(Check *k, uint64_t n, GError **errp)
     RunExit why = twin_run(k->twin, n, errp);
 
     if (k->steps_b) {
-        k->twin->accel->ops->dirty(k->twin->accel, written_by_b, k);
+        k->twin->accel->ops->dirty(k->twin->accel, check_written_by_b, k);
     }
     return why;
 }
@@ -449,7 +109,7 @@ static bool compare(Check *k, RunExit why, RunExit why_b, GString *out)
 {
     bool same = compare_cpus(k->cpu, k->twin->cpu, out);
 
-    same &= compare_memory(k, out);
+    same &= check_compare_memory(k, out);
     if ((why == RUN_SHUTDOWN) != (why_b == RUN_SHUTDOWN)) {
         g_string_append_printf(out, "  %s has a triple fault\n", why == RUN_SHUTDOWN ? "A" : "B");
         same = false;
@@ -519,7 +179,7 @@ static RunExit finish(Check *k, RunExit why, RunExit why_b, uint64_t n, GError *
         return RUN_FAILED;
     }
     if (!compare(k, why, why_b, out) && !(n && follow(k, &why, &why_b))) {
-        return differ(k, n, out->str, errp);
+        return check_differ(k, n, out->str, errp);
     }
     if (k->log) {
         fprintf(k->log, "%" PRIu64 " %04x:%" PRIx64 " +%" PRIu64 ", %u inputs, %u pages\n", k->insns,
@@ -734,7 +394,6 @@ static bool limit_to_b(Check *k, Vcpu *vcpu, GError **errp)
 static bool check_vcpu_create(Accel *accel, Vcpu *vcpu, GError **errp)
 {
     Check *k = (Check *)accel;
-    Machine *m = accel->machine;
 
     if (k->cpu) {
         error_set(errp, "a cross-check runs one processor: say -smp 1");
@@ -746,39 +405,15 @@ static bool check_vcpu_create(Accel *accel, Vcpu *vcpu, GError **errp)
     }
     k->cpu = x86_cpu(vcpu);
     k->before = g_aligned_alloc0(1, sizeof(X86Cpu), 64);
-    k->observer = (X86Observer){ .touched = touched, .random = random_number };
-    x86_observe(k->cpu, &k->observer);
-    k->mem_tap = (AsTap){ .loaded = mem_loaded, .stored = mem_stored, .written = dma_written };
-    k->io_tap = (AsTap){ .loaded = io_loaded, .stored = io_stored, .written = no_ports_written };
-    as_set_tap(m->mem, &k->mem_tap);
-    as_set_tap(m->io, &k->io_tap);
-    k->mem_listener = (MemListener){ .changed = mem_changed };
-    k->io_listener = (MemListener){ .changed = io_changed };
-    as_listen(m->mem, &k->mem_listener);
-    as_listen(m->io, &k->io_listener);
-    if (vcpu->intctl) {
-        k->intctl = vcpu->intctl;
-        k->intctl_opaque = vcpu->intctl_opaque;
-        k->wrapped = intctl_ops;
-        intctl_keep(&k->wrapped, intctl_functions(k->intctl));
-        vcpu_set_intctl(vcpu, &k->wrapped, k);
-    }
+    check_observe(k, vcpu);
     return true;
 }
 
 static void check_vcpu_destroy(Accel *accel, Vcpu *vcpu)
 {
     Check *k = (Check *)accel;
-    Machine *m = accel->machine;
 
-    if (k->intctl) {
-        vcpu_set_intctl(vcpu, k->intctl, k->intctl_opaque);
-    }
-    as_set_tap(m->mem, NULL);
-    as_set_tap(m->io, NULL);
-    as_unlisten(m->mem, &k->mem_listener);
-    as_unlisten(m->io, &k->io_listener);
-    x86_observe(k->cpu, NULL);
+    check_unobserve(k, vcpu);
     k->a->ops->vcpu_destroy(k->a, vcpu);
     g_clear_pointer(&k->twin, twin_free);
     g_aligned_free(k->before);

@@ -10,6 +10,8 @@
  *   twin.c      the second machine: its memory map follows A's
  *   inputs.c    what came from outside, noted for A and given to B
  *   compare.c   registers and memory, and the report
+ *   observe.c   A, watched
+ *   report.c    a difference, as text and as a file
  *   capture.c   a piece as a file: written, read, run again
  *
  * Everything here runs on the vCPU's thread with the machine lock held, but where it says otherwise.
@@ -17,6 +19,7 @@
 #ifndef ACCEL_CHECK_PRIVATE_H
 #define ACCEL_CHECK_PRIVATE_H
 
+#include <stdio.h>
 #include "accel/accel.h"
 #include "target/x86/cpu.h"
 #include "target/x86/exec.h"
@@ -154,5 +157,50 @@ Capture *capture_read(const char *file, GError **errp);
 bool capture_compare(Capture *c, const char *a, const char *b, uint64_t n, GString *out, GError **errp);
 /* The first instruction after which they disagree, and how, as text for a person. */
 bool capture_explain(Capture *c, const char *a, const char *b, GString *out, GError **errp);
+
+/* ---- check.c ---- */
+
+enum { LAST = 16 };
+
+typedef struct Check {
+    Accel accel;                        /* first */
+    Accel *a;
+    char *name_a, *name_b, *file;
+    uint64_t granularity;               /* instructions; BY_BLOCK */
+    uint64_t start_at;                  /* instructions that A executes alone first */
+    FILE *log;
+    bool started, map_changed, in_piece, vga_written;
+    bool steps_a, steps_b;              /* check_steps(): KVM, which is compared after each instruction */
+    X86Cpu *cpu, *before;               /* before: a copy of its state, no processor */
+    uint32_t requests;                  /* those that this piece served */
+    int64_t clock;
+    Twin *twin;
+    Inputs inputs;
+    GHashTable *written;                /* pages that A wrote in this piece */
+    GHashTable *kept;                   /* page -> its bytes before A touched it; NULL: B's observer keeps them */
+    X86Observer observer;
+    AsTap mem_tap, io_tap;
+    MemListener mem_listener, io_listener;
+    const IntCtl *intctl;               /* the processor's own */
+    void *intctl_opaque;
+    IntCtl wrapped;                     /* what it calls now */
+    uint64_t last[LAST];                /* RIP at the beginning of the last pieces */
+    uint64_t pieces, insns;
+    uint64_t random;                    /* state of the generator behind RDRAND */
+} Check;
+
+/* ---- observe.c ---- */
+
+void check_observe(Check *k, Vcpu *vcpu);               /* A's processor and machine, from now on */
+void check_unobserve(Check *k, Vcpu *vcpu);
+unsigned check_noted_functions(const Check *k);         /* of IntCtl, that are inputs */
+void check_written_by_a(void *opaque, hwaddr page);     /* for AccelOps.dirty */
+void check_written_by_b(void *opaque, hwaddr page);
+
+/* ---- report.c ---- */
+
+/* Memory that either has written; what differs goes to `out`. */
+bool check_compare_memory(Check *k, GString *out);
+RunExit check_differ(Check *k, uint64_t n, const char *differences, GError **errp);
 
 #endif
