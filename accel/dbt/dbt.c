@@ -91,6 +91,38 @@ int dbt_run_slow(DbtVcpu *v, const X86Insn *in, uint32_t behind)
     return after_handler(v, c, mode, invalidated, in, true);
 }
 
+static void begin_in(X86Cpu *c, const Block *b)
+{
+    c->dbt.page = c->regs[X86_RIP] - offset_in_page(b->gpa);
+    set_tags(c, b->key);
+}
+
+/* RIP is where it may: its code, if nothing is to be done before it; NULL: run() has to see. */
+static const void *next_code(DbtVcpu *v, X86Cpu *c)
+{
+    if (!engine_undisturbed(&v->engine, c)) {
+        return NULL;
+    }
+    const Block *b = engine_known(&v->engine, c, engine_linear_rip(c), c->mode | v->engine.key_bits);
+    if (!b || !b->code) {
+        return NULL;
+    }
+    begin_in(c, b);
+    return b->code;
+}
+
+const void *dbt_run_handlers_last(DbtVcpu *v, const X86Insn *in, uint32_t behind)
+{
+    dbt_run_handlers(v, in, behind);
+    return next_code(v, v->engine.cpu);
+}
+
+const void *dbt_run_slow_last(DbtVcpu *v, const X86Insn *in, uint32_t behind)
+{
+    dbt_run_slow(v, in, behind);
+    return next_code(v, v->engine.cpu);
+}
+
 int dbt_not_live(DbtVcpu *v, const X86Insn *in, uint32_t at)
 {
     X86Cpu *c = v->engine.cpu;
@@ -211,8 +243,7 @@ static void run_handlers(DbtVcpu *v, X86Cpu *c)
 
 static void run_code(DbtVcpu *v, X86Cpu *c, const Block *b)
 {
-    c->dbt.page = c->regs[X86_RIP] - offset_in_page(b->gpa);
-    set_tags(c, b->key);
+    begin_in(c, b);
     c->dbt.left = (int64_t)v->engine.left;
     note_jump(v, c, b);
     v->in_code = true;

@@ -104,6 +104,9 @@ int dbt_run_handlers(DbtVcpu *v, const X86Insn *in, uint32_t behind);
 /* One instruction that has a translation by its handler: an access that is not a TLB hit, a division that
  * may fault. */
 int dbt_run_slow(DbtVcpu *v, const X86Insn *in, uint32_t behind);
+/* The same for what ends a block: where to go on; NULL: out. */
+const void *dbt_run_handlers_last(DbtVcpu *v, const X86Insn *in, uint32_t behind);
+const void *dbt_run_slow_last(DbtVcpu *v, const X86Insn *in, uint32_t behind);
 /* The instruction at this offset needs vectors or the x87 as they cannot be had in the host's registers. */
 int dbt_not_live(DbtVcpu *v, const X86Insn *in, uint32_t at);
 

@@ -143,7 +143,8 @@ static inline uint64_t engine_linear_rip(const X86Cpu *c)
     return (c->mode & MODE_CODE) == MODE_CODE64 ? rip : (uint32_t)(rip + c->seg[X86_CS].base);
 }
 
-static ENGINE_INLINE Block *engine_find(EngineVcpu *v, X86Cpu *c, uint64_t linear, uint32_t key)
+/* The block at RIP, if nobody need look for it; NULL. */
+static ENGINE_INLINE Block *engine_known(EngineVcpu *v, X86Cpu *c, uint64_t linear, uint32_t key)
 {
     const JumpEntry *j = jump_entry(v, linear);
 
@@ -154,7 +155,14 @@ static ENGINE_INLINE Block *engine_find(EngineVcpu *v, X86Cpu *c, uint64_t linea
             || c->regs[X86_RIP] + j->block->bytes - 1 <= c->seg[X86_CS].limit)) {
         return j->block;
     }
-    return blocks_find(v, linear, key);
+    return NULL;
+}
+
+static ENGINE_INLINE Block *engine_find(EngineVcpu *v, X86Cpu *c, uint64_t linear, uint32_t key)
+{
+    Block *b = engine_known(v, c, linear, key);
+
+    return b ? b : blocks_find(v, linear, key);
 }
 
 /* What the running block has done: its instructions up to c->cur. */

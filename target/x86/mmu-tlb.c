@@ -21,6 +21,8 @@ void x86_mmu_sync(X86Cpu *c)
     TlbKind kind = privilege(c);
 
     c->tlb = kind == TLB_CHECKED ? c->mmu->checked : c->mmu->now->table[kind];
+    c->tlb_by_ac[0] = c->mmu->now->table[c->cr4 & CR4_SMAP ? TLB_SUPER_SMAP : TLB_SUPER];
+    c->tlb_by_ac[1] = c->mmu->now->table[TLB_SUPER];
 }
 
 /* ---- filling ---- */

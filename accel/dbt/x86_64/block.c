@@ -105,6 +105,7 @@ static bool is_quiet(const X86Cpu *c, const X86Insn *in)
         return true;
     case OP_PUSH: case OP_POP: case OP_CALL: case OP_RET: case OP_JMP: case OP_JCC: case OP_LOOP:
     case OP_JCXZ: case OP_LEAVE: case OP_DIV: case OP_IDIV: case OP_EMMS: case OP_WAIT:
+    case OP_SWAPGS: case OP_STAC: case OP_CLAC:         /* at other levels they fault */
         return false;
     default:
         return in->mod3 && in->row->operand[0].kind != OPK_O && in->row->operand[1].kind != OPK_O;

@@ -83,6 +83,16 @@ static void pop_together(Trans *t, unsigned n)
     move_sp(t, (int32_t)(n * slot(t)));
 }
 
+bool trans_push_word(Trans *t, unsigned host)
+{
+    emit_store(&t->e, GS_OF(dbt.temp), host);
+    Operand m = push_slot(t, true);
+    emit_load(&t->e, H_T0, GS_OF(dbt.temp));
+    emit_op(&t->e, address_flags(t), 0x89, H_T0, m);
+    move_sp(t, -(int32_t)slot(t));
+    return true;
+}
+
 bool trans_push(Trans *t)
 {
     const X86Insn *in = t->in;
@@ -110,10 +120,7 @@ bool trans_push(Trans *t)
             return false;
         }
         emit_op(&t->e, size, 0x8b, H_T0, m);
-        emit_store(&t->e, GS_OF(dbt.temp), H_T0);
-        m = push_slot(t, true);
-        emit_load(&t->e, H_T0, GS_OF(dbt.temp));
-        emit_op(&t->e, size, 0x89, H_T0, m);
+        return trans_push_word(t, H_T0);
     }
     move_sp(t, -(int32_t)slot(t));
     return true;

@@ -26,6 +26,8 @@ TransFn *const trans_table[OP_COUNT] = {
     [OP_CLC] = trans_carry, [OP_STC] = trans_carry, [OP_CMC] = trans_carry,
     [OP_PUSH] = trans_push, [OP_POP] = trans_pop, [OP_LEAVE] = trans_leave,
     [OP_JMP] = trans_jmp, [OP_JCC] = trans_jcc, [OP_CALL] = trans_call, [OP_RET] = trans_ret,
+    [OP_SWAPGS] = trans_swapgs, [OP_CLI] = trans_cli, [OP_STAC] = trans_stac, [OP_CLAC] = trans_clac,
+    [OP_PUSHF] = trans_pushf,
     [OP_LOOP] = trans_loop, [OP_JCXZ] = trans_jcxz,
     [OP_KMOV] = trans_host, [OP_KAND] = trans_host, [OP_KANDN] = trans_host, [OP_KOR] = trans_host,
     [OP_KXNOR] = trans_host, [OP_KXOR] = trans_host, [OP_KADD] = trans_host, [OP_KUNPCK] = trans_host,

@@ -104,7 +104,7 @@ static const uint8_t *make_leave(Emit *e, const DbtVcpu *v, DbtExit why, const u
 }
 
 /* Called with an instruction in T0 and the offset behind it in T1.  Without `returns`, what is called
- * has changed RIP for good. */
+ * has changed RIP for good, and may say where the code for that is. */
 static const uint8_t *make_call(Emit *e, DbtVcpu *v, uintptr_t fn, bool returns, const uint8_t *done)
 {
     const uint8_t *at = e->p;
@@ -124,7 +124,16 @@ static const uint8_t *make_call(Emit *e, DbtVcpu *v, uintptr_t fn, bool returns,
         emit8(e, 0xc3);
         emit_land(e, out);
     } else {
+        emit_alu_imm(e, E_W, ALU_ADD, host_reg(H_RSP), 8);
+        emit_op(e, E_W, 0x85, H_RAX, host_reg(H_RAX));
+        uint8_t *out = emit_jcc(e, CC_E);
+        emit_store(e, GS_OF(dbt.target), H_RAX);
+        emit_reload(e);
+        emit_op(e, 0, 0xff, 4, GS_OF(dbt.target));              /* jmp */
+        emit_land(e, out);
         emit_imm(e, H_RAX, EXIT_LOOKUP);
+        emit_jmp_to(e, done);
+        return at;
     }
     emit_alu_imm(e, E_W, ALU_ADD, host_reg(H_RSP), 8);
     emit_jmp_to(e, done);
@@ -169,9 +178,9 @@ void dbt_make_thunks(DbtVcpu *v)
     v->thunk.stale = make_leave(&e, v, EXIT_STALE, done);
     v->thunk.budget = make_leave(&e, v, EXIT_BUDGET, done);
     v->thunk.handlers = make_call(&e, v, (uintptr_t)dbt_run_handlers, true, done);
-    v->thunk.handlers_last = make_call(&e, v, (uintptr_t)dbt_run_handlers, false, done);
+    v->thunk.handlers_last = make_call(&e, v, (uintptr_t)dbt_run_handlers_last, false, done);
     v->thunk.slow = make_call(&e, v, (uintptr_t)dbt_run_slow, true, done);
-    v->thunk.slow_last = make_call(&e, v, (uintptr_t)dbt_run_slow, false, done);
+    v->thunk.slow_last = make_call(&e, v, (uintptr_t)dbt_run_slow_last, false, done);
     v->thunk.far = make_leave(&e, v, EXIT_FAR, done);
     v->thunk.tail = make_leave(&e, v, EXIT_TAIL, done);
     make_jump_misses(v, &e, done);
