@@ -79,6 +79,43 @@ main:
     mov qword [PD + 8 * 3], 0x1087              ; bit 12 is PAT there
     mov eax, [rbx]
     mov qword [PD + 8 * 3], 0
+%macro RESERVED_IN 4.nolist     ; entry, what it would be, bit, address
+    mov rax, %2
+    mov rcx, 1 << (%3)
+    or rax, rcx
+    mov [%1], rax
+    mov rbx, %4
+    invlpg [rbx]
+    EXPECT_PF %4, 9, mov eax, [rbx]
+    EXPECT_PF %4, 11, mov [rbx], eax
+    mov qword [%1], 0
+%endmacro
+    CASE "bits beyond MAXPHYADDR in a PDPTE, PDE and PTE", "3A 4.5"
+    RESERVED_IN PDPT + 8 * 5, PD | 7, 51, 5 << 30
+    RESERVED_IN PDPT + 8 * 5, 0x87, 51, 5 << 30
+    RESERVED_IN PD + 8 * 3, PT | 7, 51, 0x600000
+    RESERVED_IN PD + 8 * 3, 0x87, 51, 0x600000
+    RESERVED_IN PTE(9), 0x21007, 51, LINEAR(9)
+    CASE "bit 63 without EFER.NXE, at all levels", "3A 4.5"
+    mov ecx, 0xc0000080
+    rdmsr
+    and eax, ~0x800
+    wrmsr
+    RESERVED_IN PML4 + 8 * 2, PDPT | 7, 63, 2 << 39
+    RESERVED_IN PDPT + 8 * 5, PD | 7, 63, 5 << 30
+    RESERVED_IN PD + 8 * 3, PT | 7, 63, 0x600000
+    RESERVED_IN PTE(9), 0x21007, 63, LINEAR(9)
+    mov ecx, 0xc0000080
+    rdmsr
+    or eax, 0x800
+    wrmsr
+    CASE "bits 62:52 are ignored", "3A 4.5"
+    mov rax, 0x7ff0000000000000 | 0x21000 | 7
+    mov [PTE(9)], rax
+    mov dword [0x21000], 0x5a5a
+    CHECK_EQ dword [LINEAR(9)], 0x5a5a
+    mov qword [PTE(9)], 0
+    invlpg [LINEAR(9)]
     CASE "1 GiB pages, and INVLPG of any address in one", "3A 4.5, 4.10.4.1"
     ; 4 GiB up shows the first GiB again
     mov qword [PDPT + 8 * 4], 0x87
