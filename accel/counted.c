@@ -7,6 +7,7 @@
  * idle, time skips to that timer.  Where slices end changes nothing but for what comes from outside;
  * whose turn it is depends on the numbers in Icount alone.
  */
+#include "reverse.h"
 #include "runner.h"
 
 #include "core/icount.h"
@@ -118,6 +119,7 @@ static RunStop slice(Runner *r, X86Cpu *c, bool step)
     uint64_t most = MIN(MIN(until_timer(m), replay_room(ic->replay, m)), MIN(ic->turn_left, (uint64_t)SLICE_INSNS));
     uint64_t before = c->insn_count;
 
+    most = MIN(most, reverse_room(r->reverse, c));
     /* A timer that is due still, after as many as are fired at once, must not stop the guest for ever */
     most = step ? 1 : MAX(most, 1u);
     ic->idle_since = 0;
@@ -130,6 +132,10 @@ static RunStop slice(Runner *r, X86Cpu *c, bool step)
     if (why == RUN_HALTED) {
         ic->turn_left = 0;
     }
+    if (why == RUN_DEBUG && reverse_busy(r->reverse)) {
+        reverse_hit(r->reverse, c);
+        return STOP_NONE;
+    }
     return runner_ended(r, v, why == RUN_REQUEST && step && done ? RUN_BUDGET : why, step, err);
 }
 
@@ -139,7 +145,21 @@ static bool step(Runner *r)
     Machine *m = r->accel->machine;
     Icount *ic = m->icount;
 
-    if (replay_due(ic->replay, m)) {
+    if (r->reverse) {
+        unsigned vcpu;
+        RunStop stop = reverse_step(r->reverse, &vcpu);
+        if (stop != STOP_NONE) {
+            r->slots[vcpu].stop = stop;
+            return false;
+        }
+    }
+    bool came = replay_due(ic->replay, m);
+    if (replay_ended(ic->replay)) {
+        machine_request(m, MACHINE_PAUSE);
+        r->slots[ic->turn].stop = STOP_END;
+        return false;
+    }
+    if (came) {
         return true;                    /* it may have asked for something that is served first */
     }
     ic->fired += clock_fire(m->clock);
@@ -153,7 +173,7 @@ static bool step(Runner *r)
         machine_request(m, MACHINE_RESET);
         return true;
     }
-    s->stop = slice(r, c, s->plan == PLAN_STEP);
+    s->stop = slice(r, c, s->plan == PLAN_STEP && !reverse_busy(r->reverse));
     return s->stop == STOP_NONE;
 }
 

@@ -8,6 +8,7 @@
  * A thread parks on its own after a triple fault, a breakpoint or a failure: it has asked the
  * machine to reset, pause or fail, and starts again with the next runner_resume().
  */
+#include "reverse.h"
 #include "runner.h"
 
 #include "core/icount.h"
@@ -254,6 +255,26 @@ void runner_reset(Runner *r)
     }
 }
 
+void runner_keep_history(Runner *r, uint64_t memory)
+{
+    r->reverse = reverse_new(r->accel, memory);
+}
+
+bool runner_can_reverse(const Runner *r)
+{
+    return r->reverse;
+}
+
+void runner_reverse(Runner *r, ReverseWhat what, unsigned vcpu)
+{
+    reverse_ask(r->reverse, what, vcpu);
+}
+
+bool runner_reversing(const Runner *r)
+{
+    return reverse_busy(r->reverse);
+}
+
 Accel *runner_accel(Runner *r)
 {
     return r->accel;
@@ -274,6 +295,7 @@ void runner_free(Runner *r)
         vcpu_lower(v, VCPU_STOP);
         r->accel->ops->vcpu_destroy(r->accel, v);
     }
+    reverse_free(r->reverse);
     g_free(r->threads);
     g_free(r->slots);
     g_cond_clear(&r->changed);

@@ -22,6 +22,7 @@ struct Runner {
     GThread **threads;
     Slot *slots;
     _Atomic bool catch_shutdown;
+    struct Reverse *reverse;    /* NULL: no way back */
 };
 
 /* What run() has ended with, when it stops the machine: STOP_NONE: it does not, or somebody else is to. */

@@ -36,6 +36,7 @@ struct Block {
     GCond finished;
     bool closing;
     BlockReq *first, *last;             /* finished, in order */
+    Past past;
     Timer done;                         /* where time is counted: the first of them is */
 };
 
@@ -200,6 +201,28 @@ static void complete_counted(void *opaque)
     }
 }
 
+static bool counted_busy(void *opaque)
+{
+    const Block *b = opaque;
+
+    /* A disk that is written for good has no past to go back to */
+    return b->in_flight || (!b->readonly && !b->drv->mark);
+}
+
+static void *counted_mark(void *opaque)
+{
+    Block *b = opaque;
+
+    return b->drv->mark ? b->drv->mark(b->disk) : NULL;
+}
+
+static void counted_back(void *opaque, const void *mark)
+{
+    Block *b = opaque;
+
+    b->drv->back(b->disk, mark);
+}
+
 /* A disk that was taken for raw by its first bytes must be so next time too: a guest that writes
  * another format's head there could otherwise choose how its image is read, and what it names. */
 static bool guards_format(const Block *b, const BlockReq *r)
@@ -321,6 +344,8 @@ Block *block_new(Loop *loop, const BlockDriver *drv, void *disk, uint64_t size, 
     b->event_fd = event_fd;
     b->watch = loop_watch(loop, b->event_fd, LOOP_IN, complete, b);
     timer_init(&b->done, loop_clock(loop), complete_counted, b);
+    b->past = (Past){ counted_busy, counted_mark, counted_back, b, NULL };
+    loop_add_past(loop, &b->past);
     return b;
 }
 
@@ -344,6 +369,7 @@ void block_close(Block *b)
     g_thread_pool_free(b->pool, FALSE, TRUE);
     loop_unwatch(b->watch);
     timer_cancel(&b->done);
+    loop_remove_past(b->loop, &b->past);
     close(b->event_fd);
     if (b->drv->close) {
         b->drv->close(b->disk);

@@ -1,9 +1,10 @@
 /*
  * A disk whose writes go to a temporary file that is gone when it is closed: -snapshot.
  *
- * The temporary file is as long as the disk and sparse; a bit for each 64 KiB cluster says whether
- * the cluster's bytes are there or still in the base, which is never written.  The first write to a
- * part of a cluster copies the rest of it.  Readers share a lock; writers have it alone.
+ * The temporary file is sparse and has slots of 64 KiB; a table says for each cluster of the disk which
+ * slot has its bytes, or that they are still in the base, which is never written.  The first write to a part of
+ * a cluster copies the rest of it.  A mark is a copy of the table, and what was in slots then stays there: later
+ * writes go to slots of their own.  Readers share a lock; writers have it alone.
  */
 #include "block-int.h"
 
@@ -13,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { CLUSTER = 64 * 1024 };
@@ -22,18 +24,29 @@ typedef struct Overlay {
     void *base;
     uint64_t size;
     int fd;
-    uint64_t *present;          /* bit n: cluster n is in the temporary file */
+    uint32_t *slot;             /* of each cluster, from 1; 0: in the base */
+    uint64_t clusters;
+    uint32_t used, kept;        /* slots; those up to `kept` belong to a mark, too */
     GRWLock lock;
 } Overlay;
 
-static bool is_present(const Overlay *d, uint64_t cluster)
+/* Where the byte is in the temporary file, when its cluster has a slot. */
+static uint64_t in_file(const Overlay *d, uint64_t offset)
 {
-    return d->present[cluster / 64] >> (cluster % 64) & 1;
+    return (uint64_t)(d->slot[offset / CLUSTER] - 1) * CLUSTER + offset % CLUSTER;
 }
 
-static void set_present(Overlay *d, uint64_t cluster)
+/* A slot that is all zeros; or -errno. */
+static int new_slot(Overlay *d, uint32_t *slot)
 {
-    d->present[cluster / 64] |= 1ull << (cluster % 64);
+    if (d->used == UINT32_MAX) {
+        return -ENOSPC;
+    }
+    if (ftruncate(d->fd, ((off_t)d->used + 1) * CLUSTER) < 0) {
+        return -errno;
+    }
+    *slot = ++d->used;
+    return 0;
 }
 
 static int read_all(int fd, uint64_t offset, uint8_t *to, size_t len)
@@ -84,12 +97,12 @@ static int overlay_read(void *disk, uint64_t offset, void *buf, size_t len)
     g_rw_lock_reader_lock(&d->lock);
     handoff_take(&d->lock);
     while (len && !err) {
-        bool here = is_present(d, offset / CLUSTER);
+        bool here = d->slot[offset / CLUSTER];
         size_t n = to_cluster_end(offset, len);
-        while (n < len && is_present(d, (offset + n) / CLUSTER) == here) {
+        while (!here && n < len && !d->slot[(offset + n) / CLUSTER]) {
             n += to_cluster_end(offset + n, len - n);
         }
-        err = here ? read_all(d->fd, offset, to, n) : d->base_driver->read(d->base, offset, to, n);
+        err = here ? read_all(d->fd, in_file(d, offset), to, n) : d->base_driver->read(d->base, offset, to, n);
         to += n;
         offset += n;
         len -= n;
@@ -99,15 +112,34 @@ static int overlay_read(void *disk, uint64_t offset, void *buf, size_t len)
     return err;
 }
 
-/* The part of a cluster [from, to) that a write leaves alone, from the base. */
-static int copy_from_base(Overlay *d, uint64_t from, uint64_t to)
+/* The part of a cluster [from, to) that a write leaves alone, from where it is, to its place in a new slot. */
+static int copy_rest(Overlay *d, uint64_t from, uint64_t to, uint32_t slot)
 {
     if (from >= to) {
         return 0;
     }
     g_autofree uint8_t *bytes = g_malloc(to - from);
-    int err = d->base_driver->read(d->base, from, bytes, to - from);
-    return err ? err : write_all(d->fd, from, bytes, to - from);
+    int err = d->slot[from / CLUSTER] ? read_all(d->fd, in_file(d, from), bytes, to - from)
+                                      : d->base_driver->read(d->base, from, bytes, to - from);
+    return err ? err : write_all(d->fd, (uint64_t)(slot - 1) * CLUSTER + from % CLUSTER, bytes, to - from);
+}
+
+/* A slot of its own for a cluster of which [from, to) is about to be written. */
+static int give_slot(Overlay *d, uint64_t from, uint64_t to)
+{
+    uint64_t cluster = from / CLUSTER, start = cluster * CLUSTER, end = MIN(start + CLUSTER, d->size);
+
+    if (d->slot[cluster] > d->kept) {
+        return 0;
+    }
+    uint32_t slot = 0;
+    int err = new_slot(d, &slot);
+    err = err ? err : copy_rest(d, start, from, slot);
+    err = err ? err : copy_rest(d, to, end, slot);
+    if (!err) {
+        d->slot[cluster] = slot;
+    }
+    return err;
 }
 
 static int overlay_write(void *disk, uint64_t offset, const void *buf, size_t len)
@@ -119,17 +151,9 @@ static int overlay_write(void *disk, uint64_t offset, const void *buf, size_t le
     g_rw_lock_writer_lock(&d->lock);
     handoff_take(&d->lock);
     while (len && !err) {
-        uint64_t cluster = offset / CLUSTER;
         size_t n = to_cluster_end(offset, len);
-        if (!is_present(d, cluster)) {
-            uint64_t start = cluster * CLUSTER, end = MIN(start + CLUSTER, d->size);
-            err = copy_from_base(d, start, offset);
-            err = err ? err : copy_from_base(d, offset + n, end);
-        }
-        err = err ? err : write_all(d->fd, offset, from, n);
-        if (!err) {
-            set_present(d, cluster);
-        }
+        err = give_slot(d, offset, offset + n);
+        err = err ? err : write_all(d->fd, in_file(d, offset), from, n);
         from += n;
         offset += n;
         len -= n;
@@ -140,6 +164,15 @@ static int overlay_write(void *disk, uint64_t offset, const void *buf, size_t le
 }
 
 /* Whole clusters become holes of the temporary file; the ends of the range keep their bytes. */
+static int punch(Overlay *d, uint64_t cluster)
+{
+    if (d->slot[cluster] <= d->kept) {
+        return new_slot(d, &d->slot[cluster]);
+    }
+    return fallocate(d->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)in_file(d, cluster * CLUSTER),
+                     CLUSTER) < 0 && errno != EOPNOTSUPP ? -errno : 0;
+}
+
 static int overlay_discard(void *disk, uint64_t offset, uint64_t len)
 {
     Overlay *d = disk;
@@ -151,13 +184,8 @@ static int overlay_discard(void *disk, uint64_t offset, uint64_t len)
     }
     g_rw_lock_writer_lock(&d->lock);
     handoff_take(&d->lock);
-    if (fallocate(d->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, first * CLUSTER,
-                  (end - first) * CLUSTER) == 0) {
-        for (uint64_t c = first; c < end; c++) {
-            set_present(d, c);
-        }
-    } else if (errno != EOPNOTSUPP) {
-        err = -errno;
+    for (uint64_t c = first; c < end && !err; c++) {
+        err = punch(d, c);
     }
     handoff_give(&d->lock);
     g_rw_lock_writer_unlock(&d->lock);
@@ -171,7 +199,7 @@ static void overlay_close(void *disk)
     d->base_driver->close(d->base);
     close(d->fd);
     g_rw_lock_clear(&d->lock);
-    g_free(d->present);
+    g_free(d->slot);
     g_free(d);
 }
 
@@ -197,10 +225,10 @@ static int temporary_file(GError **errp)
 
 void *block_overlay_new(const BlockDriver *base_driver, void *base, uint64_t size, GError **errp)
 {
-    uint64_t words = size / CLUSTER / 64 + 1;
-    uint64_t *present = g_try_new0(uint64_t, words);
+    uint64_t clusters = size / CLUSTER + 1;
+    uint32_t *slot = g_try_new0(uint32_t, clusters);
 
-    if (!present) {
+    if (!slot) {
         error_set(errp, "a disk of %" G_GUINT64_FORMAT " bytes is too large for -snapshot", size);
         return NULL;
     }
@@ -212,7 +240,7 @@ void *block_overlay_new(const BlockDriver *base_driver, void *base, uint64_t siz
         fd = -1;
     }
     if (fd < 0) {
-        g_free(present);
+        g_free(slot);
         return NULL;
     }
     Overlay *d = g_new0(Overlay, 1);
@@ -220,9 +248,26 @@ void *block_overlay_new(const BlockDriver *base_driver, void *base, uint64_t siz
     d->base = base;
     d->size = size;
     d->fd = fd;
-    d->present = present;
+    d->slot = slot;
+    d->clusters = clusters;
     g_rw_lock_init(&d->lock);
     return d;
+}
+
+static void *overlay_mark(void *disk)
+{
+    Overlay *d = disk;
+
+    d->kept = d->used;
+    return g_memdup2(d->slot, d->clusters * sizeof(*d->slot));
+}
+
+static void overlay_back(void *disk, const void *mark)
+{
+    Overlay *d = disk;
+
+    memcpy(d->slot, mark, d->clusters * sizeof(*d->slot));
+    d->kept = d->used;
 }
 
 /* Nothing outlives the process, so there is nothing to flush. */
@@ -233,4 +278,6 @@ const BlockDriver block_overlay = {
     .read = overlay_read,
     .write = overlay_write,
     .discard = overlay_discard,
+    .mark = overlay_mark,
+    .back = overlay_back,
 };

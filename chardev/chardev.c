@@ -384,7 +384,7 @@ size_t chardev_write(CharBack *c, const uint8_t *buf, size_t len)
     size_t done = 0, keep;
     ssize_t n;
 
-    if (!c) {
+    if (!c || clock_again(loop_clock(c->loop))) {
         return len;
     }
     if (!c->connected) {

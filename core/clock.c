@@ -17,6 +17,7 @@ struct Clock {
     int64_t (*counted)(void *opaque);   /* ns, beside `frozen`; NULL: nothing */
     void *counted_opaque;
     bool is_counted;
+    GThread *again;             /* on which what happens has happened before; NULL: none */
     _Atomic bool running;
     _Atomic int64_t offset;     /* running: guest = host + offset */
     _Atomic int64_t frozen;     /* stopped, or manual: guest time */
@@ -207,4 +208,54 @@ void timer_arm(Timer *t, int64_t deadline_ns)
     if (c->timers == t && c->rearm) {
         c->rearm(c->rearm_opaque);
     }
+}
+
+/* ---- a time to go back to ---- */
+
+struct ClockState {
+    int64_t frozen;
+    guint n;
+    struct { Timer *timer; int64_t deadline; } armed[];
+};
+
+ClockState *clock_state_new(const Clock *c)
+{
+    guint n = 0;
+
+    for (const Timer *t = c->timers; t; t = t->next) {
+        n++;
+    }
+    ClockState *s = g_malloc0(sizeof(*s) + n * sizeof(s->armed[0]));
+    s->frozen = atomic_load(&c->frozen);
+    for (Timer *t = c->timers; t; t = t->next) {
+        s->armed[s->n].timer = t;
+        s->armed[s->n++].deadline = t->deadline;
+    }
+    return s;
+}
+
+void clock_state_load(Clock *c, const ClockState *s)
+{
+    atomic_store(&c->frozen, s->frozen);
+    while (c->timers) {
+        timer_cancel(c->timers);
+    }
+    for (guint i = 0; i < s->n; i++) {
+        timer_arm(s->armed[i].timer, s->armed[i].deadline);
+    }
+}
+
+void clock_state_free(ClockState *s)
+{
+    g_free(s);
+}
+
+void clock_set_again(Clock *c, bool again)
+{
+    c->again = again ? g_thread_self() : NULL;
+}
+
+bool clock_again(const Clock *c)
+{
+    return c->again && c->again == g_thread_self();
 }

@@ -16,6 +16,8 @@ struct Loop {
     GMutex gate;                /* the loop holds it while it waits for the mutex */
     _Atomic bool gate_shut;
     GArray *fds;                /* GPollFD, reused between polls */
+    Past *pasts;
+    unsigned pasts_version;
 };
 
 struct LoopWatch {
@@ -65,6 +67,34 @@ void loop_free(Loop *l)
 Clock *loop_clock(const Loop *l)
 {
     return l->clock;
+}
+
+void loop_add_past(Loop *l, Past *p)
+{
+    p->next = l->pasts;
+    l->pasts = p;
+    l->pasts_version++;
+}
+
+void loop_remove_past(Loop *l, Past *p)
+{
+    for (Past **at = &l->pasts; *at; at = &(*at)->next) {
+        if (*at == p) {
+            *at = p->next;
+            l->pasts_version++;
+            return;
+        }
+    }
+}
+
+unsigned loop_pasts_version(const Loop *l)
+{
+    return l->pasts_version;
+}
+
+Past *loop_pasts(const Loop *l)
+{
+    return l->pasts;
 }
 
 GMainContext *loop_context(Loop *l)

@@ -20,6 +20,7 @@ Machine *machine_new(Clock *clock)
     m->io = as_new("I/O", &m->io_root, m->loop);
     m->vcpus = g_ptr_array_new();
     m->devices = g_ptr_array_new();
+    m->rams = g_ptr_array_new();
     m->services = g_hash_table_new(g_str_hash, g_str_equal);
     m->next_ids = g_hash_table_new(g_str_hash, g_str_equal);
     return m;
@@ -31,6 +32,7 @@ void machine_free(Machine *m)
         device_free(g_ptr_array_index(m->devices, m->devices->len - 1));
     }
     g_ptr_array_free(m->devices, TRUE);
+    g_ptr_array_free(m->rams, TRUE);
     g_ptr_array_free(m->vcpus, TRUE);
     g_hash_table_destroy(m->services);
     g_hash_table_destroy(m->next_ids);
@@ -89,6 +91,11 @@ void machine_request(Machine *m, MachineRequest what)
 
 void machine_quit(Machine *m, int status)
 {
+    /* What ends a recorded guest is the end of its recording, from where a debugger may want to go back */
+    if (m->icount && m->icount->stays && g_thread_self() == m->icount->driver) {
+        icount_cut(m);
+        return;
+    }
     if (!(atomic_load(&m->requests) & MACHINE_QUIT)) {
         m->quit_status = status;
     }

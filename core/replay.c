@@ -392,18 +392,22 @@ void replay_starved(Replay *r, Machine *m)
     }
 }
 
-void replay_seek(Replay *r, IcountPosition to)
+unsigned replay_next(const Replay *r)
 {
-    if (!replay_replaying(r)) {
-        return;
+    return r ? r->next : 0;
+}
+
+void replay_go_to(Replay *r, unsigned next)
+{
+    if (r) {
+        r->next = next;
+        r->ended = false;
     }
-    r->ended = false;
-    for (r->next = 0; r->next < r->events->len; r->next++) {
-        const Event *e = &g_array_index(r->events, Event, r->next);
-        if (e->at.insns > to.insns || (e->at.insns == to.insns && e->at.fired >= to.fired)) {
-            break;
-        }
-    }
+}
+
+bool replay_ended(const Replay *r)
+{
+    return r && r->ended;
 }
 
 bool replay_finish(Replay *r, Machine *m, GError **errp)

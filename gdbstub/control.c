@@ -77,6 +77,10 @@ static GString *report(GdbServer *g, unsigned cpu)
         return stopped(g, GDB_SIGABRT, cpu, "");
     case STOP_DEBUG:
         return breakpoint_hit(g, cpu);
+    case STOP_BEGIN:
+        return stopped(g, GDB_SIGTRAP, cpu, "replaylog:begin;");
+    case STOP_END:
+        return stopped(g, GDB_SIGTRAP, cpu, "replaylog:end;");
     case STOP_STEP:
     case STOP_NONE:
         break;
@@ -247,6 +251,24 @@ static GString *plain(GdbServer *g, GdbText *t, RunPlan what)
     for (unsigned i = 0; i < gdb_vcpus(g); i++) {
         plan[i] = i == one ? what : g->resume > 0 ? PLAN_STAY : PLAN_RUN;
     }
+    return go(g, plan);
+}
+
+/* bs, bc: backwards.  What has stopped in the future is no news. */
+GString *gdb_backwards(GdbServer *g, GdbText *t)
+{
+    bool step = gdb_take(t, "s");
+    g_autofree RunPlan *plan = g_new(RunPlan, gdb_vcpus(g));
+
+    if ((!step && !gdb_take(t, "c")) || !gdb_empty(t) || !g->attached || !runner_can_reverse(g->host.runner)) {
+        return gdb_error(g, EINVAL, "only a recording that is replayed can go backwards");
+    }
+    for (unsigned i = 0; i < gdb_vcpus(g); i++) {
+        plan[i] = PLAN_RUN;
+        g->news[i] = false;
+    }
+    runner_reverse(g->host.runner, step ? REVERSE_STEP : REVERSE_CONTINUE,
+                   g->resume > 0 ? (unsigned)g->resume - 1 : gdb_general_cpu(g));
     return go(g, plan);
 }
 

@@ -69,6 +69,9 @@ GString *gdb_read_memory(GdbServer *g, GdbText *t)
 
 static GString *written(GdbServer *g, uint64_t addr, uint8_t *buf, size_t len)
 {
+    if (len && gdb_only_looks(g)) {
+        return gdb_error(g, EPERM, "a recording cannot be changed");
+    }
     size_t n = transfer(g, addr, buf, len, true);
 
     return n == len ? g_string_new("OK") : no_memory(g, addr + n);

@@ -99,6 +99,9 @@ static bool set_register(GdbServer *g, unsigned n, const uint8_t *buf)
 {
     unsigned cpu = gdb_general_cpu(g);
 
+    if (gdb_only_looks(g)) {
+        return false;
+    }
     g->changed[cpu] = true;
     return gdb_register_set(layout(g), gdb_cpu(g, cpu), n, buf);
 }
@@ -160,7 +163,7 @@ static const struct {
     bool alone;                 /* nothing may follow */
     GdbHandler *handle;
 } packets[] = {
-    { '!', true, extended_mode }, { '?', true, gdb_stop_reason },
+    { '!', true, extended_mode }, { '?', true, gdb_stop_reason }, { 'b', false, gdb_backwards },
     { 'c', false, gdb_continue }, { 'C', false, gdb_continue }, { 's', false, gdb_step }, { 'S', false, gdb_step },
     { 'D', false, gdb_detach }, { 'k', true, gdb_kill }, { 'R', false, gdb_restart },
     { 'g', true, read_registers }, { 'G', false, write_registers },

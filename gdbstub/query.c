@@ -25,6 +25,9 @@ static GString *supported(GdbServer *g, GdbText *t)
     }
     g_string_append_printf(s, "PacketSize=%x;QStartNoAckMode+;qXfer:features:read+;vContSupported+;multiprocess+;"
                            "swbreak+;hwbreak+", GDB_PACKET_MAX);
+    if (runner_can_reverse(g->host.runner)) {
+        g_string_append(s, ";ReverseStep+;ReverseContinue+");
+    }
     return s;
 }
 

@@ -178,6 +178,9 @@ static void machine_reset_done(void *opaque)
 {
     GdbServer *g = opaque;
 
+    if (runner_reversing(g->host.runner)) {
+        return;                         /* that was long ago */
+    }
     if (g->attached && g->waiting && (g->restarting || (g->catches & CATCH_RESET))) {
         g->reset_seen = true;
         machine_request(g->m, MACHINE_PAUSE);

@@ -4,6 +4,7 @@
 #ifndef GDBSTUB_SERVER_H
 #define GDBSTUB_SERVER_H
 
+#include "core/icount.h"
 #include "gdbstub/gdbstub.h"
 #include "gdbstub/packet.h"
 #include "registers.h"
@@ -51,6 +52,8 @@ struct GdbServer {
     GArray *breakpoints;        /* of GdbBreakpoint */
 };
 
+/* What is recorded, or replayed, must not be changed by a debugger: nobody would know when it is replayed. */
+static inline bool gdb_only_looks(const GdbServer *g) { return g->m->icount && g->m->icount->replay; }
 static inline unsigned gdb_vcpus(const GdbServer *g) { return g->m->vcpus->len; }
 static inline X86Cpu *gdb_cpu(const GdbServer *g, unsigned i) { return x86_cpu(g_ptr_array_index(g->m->vcpus, i)); }
 
@@ -72,7 +75,7 @@ GdbHandler gdb_query, gdb_set, gdb_verbose;
 void gdb_choose_layout(GdbServer *g);
 
 /* ---- control.c: running, stopping, attaching ---- */
-GdbHandler gdb_vcont, gdb_continue, gdb_step, gdb_stop_reason, gdb_detach, gdb_kill, gdb_restart;
+GdbHandler gdb_vcont, gdb_continue, gdb_step, gdb_backwards, gdb_stop_reason, gdb_detach, gdb_kill, gdb_restart;
 GdbHandler gdb_vattach, gdb_vrun, gdb_vkill;
 void gdb_check_stop(GdbServer *g);                      /* the machine has paused: does gdb want to know? */
 void gdb_attach(GdbServer *g);

@@ -21,6 +21,7 @@ typedef struct Combo {
 struct KeyQueue {
     Machine *m;
     Timer timer;
+    Past past;
     GQueue combos;              /* of Combo *; the first one is being typed */
     bool down;
 };
@@ -64,6 +65,13 @@ static void due(void *opaque)
     }
 }
 
+static bool is_typing(void *opaque)
+{
+    const KeyQueue *q = opaque;
+
+    return timer_armed(&q->timer);
+}
+
 KeyQueue *key_queue_new(Machine *m)
 {
     KeyQueue *q = g_new0(KeyQueue, 1);
@@ -71,12 +79,15 @@ KeyQueue *key_queue_new(Machine *m)
     q->m = m;
     g_queue_init(&q->combos);
     timer_init(&q->timer, m->clock, due, q);
+    q->past = (Past){ .busy = is_typing, .opaque = q };
+    loop_add_past(m->loop, &q->past);
     return q;
 }
 
 void key_queue_free(KeyQueue *q)
 {
     timer_cancel(&q->timer);
+    loop_remove_past(q->m->loop, &q->past);
     g_queue_clear_full(&q->combos, g_free);
     g_free(q);
 }

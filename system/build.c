@@ -252,7 +252,9 @@ static bool start_engine(System *s, GError **errp)
 
     s->accel = accel_open_chain(s->m, chain, errp);
     s->runner = s->accel ? runner_new(s->accel, errp) : NULL;
-    if (!s->runner) {
+    if (s->runner) {
+        system_replay_debugger(s);
+    } else {
         g_prefix_error(errp, "-accel %s: ", (char *)g_ptr_array_index(chain, chain->len - 1));
     }
     return s->runner;

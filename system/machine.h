@@ -41,6 +41,7 @@ bool system_gdb_open(System *s, CharBack *back, GError **errp);
 bool system_gdbserver(void *opaque, const char *dev, GString *out, GError **errp);
 /* replay.c: after the processors and back ends are made; at the end */
 bool system_replay_start(System *s, GError **errp);
+void system_replay_debugger(System *s);         /* with -gdb, a replay can go back */
 void system_replay_finish(System *s);
 /* build.c */
 CharBack *system_find_chardev(System *s, const char *id);

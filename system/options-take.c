@@ -202,6 +202,7 @@ bool take_rr(Config *c, const OptionUse *use, GError **errp)
         error_set(errp, "must be record=FILE or replay=FILE");
         return false;
     }
+    c->rr_history = keyvals_num(use->keys, "history", c->rr_history);
     g_clear_pointer(&c->rr_record, g_free);
     g_clear_pointer(&c->rr_replay, g_free);
     set_text(record ? &c->rr_record : &c->rr_replay, record ? record : replay);

@@ -96,6 +96,8 @@ static const KeySpec icount_keys[] = {
 static const KeySpec rr_keys[] = {
     { "record", KEY_STR, "write all that comes from outside to this file" },
     { "replay", KEY_STR, "run again what was recorded there" },
+    { "history", KEY_SIZE, "of a replay with -gdb: memory for going backwards (default 256M); 0: none",
+      .unit = 'M' },
     { NULL },
 };
 
@@ -209,7 +211,7 @@ const Option option_table[] = {
     { "icount", NULL, SECTION_RUN, OPTION_KEYS, "[shift=]n[,sleep=on|off]",
       "guest time is the number of instructions: the guest runs the same way each time", .first = "shift",
       .keys = icount_keys, .take = take_icount },
-    { "rr", NULL, SECTION_RUN, OPTION_KEYS, "record=file|replay=file",
+    { "rr", NULL, SECTION_RUN, OPTION_KEYS, "record=file|replay=file[,history=size]",
       "record a run, or replay it exactly; with -icount, which is implied", .keys = rr_keys, .take = take_rr },
 
     { "s", NULL, SECTION_DEBUG, OPTION_FLAG, NULL, "the same as -gdb tcp::1234", AT(gdb_default) },

@@ -383,9 +383,7 @@ static void ended(void *opaque, const GError *error)
     } else {
         fprintf(stderr, "tinamou: replay: ended as recorded, after %" PRIu64 " instructions\n", at.insns);
     }
-    if (s->gdb) {
-        machine_request(s->m, MACHINE_PAUSE);
-    } else {
+    if (!runner_can_reverse(s->runner)) {
         machine_quit(s->m, error ? 1 : 0);
     }
 }
@@ -425,6 +423,14 @@ bool system_replay_start(System *s, GError **errp)
     }
     input_set_gate(s->input, gate_input, s);
     return true;
+}
+
+void system_replay_debugger(System *s)
+{
+    if (s->cfg->rr_replay && s->cfg->gdb->len && s->cfg->rr_history) {
+        runner_keep_history(s->runner, s->cfg->rr_history);
+        s->m->icount->stays = true;
+    }
 }
 
 void system_replay_finish(System *s)

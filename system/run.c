@@ -111,6 +111,12 @@ static void power_off(System *s)
     }
 }
 
+/* A debugger may want to go back from where the guest ends the machine. */
+static bool goes_back(const System *s)
+{
+    return runner_can_reverse(s->runner);
+}
+
 /* Called with the lock.  What ends the machine comes first: nothing else matters then. */
 static void serve(System *s)
 {
@@ -126,6 +132,8 @@ static void serve(System *s)
         end(s, 1);
     } else if (asked & MACHINE_QUIT) {
         end(s, m->quit_status);
+    } else if (goes_back(s) && ((asked & MACHINE_POWEROFF) || ((asked & MACHINE_RESET) && s->cfg->no_reboot))) {
+        /* The recording ends here, too, and its end stops the machine */
     } else if (asked & MACHINE_POWEROFF) {
         power_off(s);
     } else if ((asked & MACHINE_RESET) && s->cfg->no_reboot) {

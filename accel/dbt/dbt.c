@@ -495,6 +495,7 @@ const AccelOps accel_dbt = {
     .vcpu_destroy = engine_vcpu_destroy,
     .run = dbt_run,
     .flush = engine_flush,
+    .reset = engine_reset,
     .set_breakpoint = engine_set_breakpoint,
     .set_watchpoints = engine_set_watchpoints,
     .insn_count = engine_insn_count,

@@ -305,6 +305,14 @@ void engine_flush(Accel *accel, Vcpu *vcpu)
     x86_tlb_flush(x86_cpu(vcpu), true);
 }
 
+/* Another state, which has stopped at no breakpoint yet */
+void engine_reset(Accel *accel, Vcpu *vcpu)
+{
+    EngineVcpu *v = vcpu->accel_data;
+
+    v->stopped_at = ~0ull;
+}
+
 bool engine_set_breakpoint(Accel *accel, uint64_t linear, bool on)
 {
     Engine *a = (Engine *)accel;

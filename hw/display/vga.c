@@ -44,6 +44,7 @@ static bool vga_realize(Device *d, GError **errp)
     if (!region_init_ram(&v->vram, "vga-vram", (hwaddr)mb << 20, errp)) {
         return false;
     }
+    g_ptr_array_add(d->machine->rams, &v->vram);
     region_init_io(&v->mmio, "vga-mmio", 0x1000, &vga_mmio_ops, v);
     pci_register_bar(&v->pci, 0, PCI_BAR_PREFETCH, &v->vram);
     pci_register_bar(&v->pci, 2, 0, &v->mmio);
@@ -83,6 +84,7 @@ static void vga_unrealize(Device *d)
     region_fini(&v->bank);
     region_fini(&v->legacy);
     region_fini(&v->mmio);
+    g_ptr_array_remove(d->machine->rams, &v->vram);
     region_fini(&v->vram);
     g_free(v->shadow);
 }

@@ -53,6 +53,7 @@ bool pc_memory_init(PcBoard *b, uint64_t ram_size, const char *bios, GError **er
     if (!region_init_ram(&b->ram, "ram", ram_size, errp) || !init_bios(b, bios, errp)) {
         return false;
     }
+    g_ptr_array_add(b->dev.machine->rams, &b->ram);
     hwaddr tail = MIN(b->bios.size, 128 * KIB);
 
     region_init_alias(&b->isa_bios, "isa-bios", &b->bios, b->bios.size - tail, tail);
@@ -70,5 +71,6 @@ void pc_memory_fini(PcBoard *b)
 {
     region_fini(&b->isa_bios);
     region_fini(&b->bios);
+    g_ptr_array_remove(b->dev.machine->rams, &b->ram);
     region_fini(&b->ram);
 }

@@ -60,7 +60,7 @@ struct AccelOps {
     void (*pull)(Accel *a, Vcpu *c);        /* only lazy_state: registers to the CPU struct ... */
     void (*push)(Accel *a, Vcpu *c);        /* ... and back */
     void (*flush)(Accel *a, Vcpu *c);       /* registers or memory were changed from outside */
-    void (*reset)(Accel *a, Vcpu *c);       /* x86_reset() was called; flush follows; may be NULL */
+    void (*reset)(Accel *a, Vcpu *c);       /* x86_reset() was called, or its like; flush follows; may be NULL */
     /* For -cpu help: feature words (target/x86/model.h) that it can run; false: it does not work here.
      * NULL: whatever the interpreter runs. */
     bool (*features)(uint32_t *words, GError **errp);
@@ -118,9 +118,18 @@ typedef enum RunStop {
     STOP_NONE,                      /* it did not: it was paused */
     STOP_STEP,
     STOP_DEBUG,                     /* RUN_DEBUG */
+    STOP_BEGIN, STOP_END,           /* going backwards, the first state that is known; of a recording */
     STOP_SHUTDOWN,                  /* a triple fault; resumed, it asks for the reset that hardware does */
 } RunStop;
 RunStop runner_stop(const Runner *r, unsigned vcpu);
+/* Going backwards, where a recording is replayed: from now on states are kept, in so much memory beside a copy of
+ * the guest's. */
+void runner_keep_history(Runner *r, uint64_t memory);
+typedef enum ReverseWhat { REVERSE_NOT, REVERSE_STEP, REVERSE_CONTINUE } ReverseWhat;
+bool runner_can_reverse(const Runner *r);
+/* At the next resume; `vcpu` is whose step it is. */
+void runner_reverse(Runner *r, ReverseWhat what, unsigned vcpu);
+bool runner_reversing(const Runner *r);
 void runner_catch_shutdown(Runner *r, bool on);     /* a triple fault pauses the machine instead of resetting it */
 void runner_reset(Runner *r);                   /* the machine was reset: no processor is shut down any more */
 Accel *runner_accel(Runner *r);

@@ -131,6 +131,7 @@ bool engine_vcpu_create(Accel *accel, Vcpu *vcpu, GError **errp);
 void engine_vcpu_destroy(Accel *accel, Vcpu *vcpu);
 RunExit engine_run(Accel *accel, Vcpu *vcpu, uint64_t max_insns, GError **errp);
 void engine_flush(Accel *accel, Vcpu *vcpu);
+void engine_reset(Accel *accel, Vcpu *vcpu);
 bool engine_set_breakpoint(Accel *accel, uint64_t linear, bool on);
 bool engine_set_watchpoints(Accel *accel, const X86Watch *list, unsigned n, GError **errp);
 uint64_t engine_insn_count(Accel *accel, Vcpu *vcpu);

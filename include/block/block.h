@@ -49,6 +49,9 @@ typedef struct BlockDriver {        /* raw, snapshot overlay ... and the test's 
     int (*write)(void *disk, uint64_t offset, const void *buf, size_t len);
     int (*flush)(void *disk);
     int (*discard)(void *disk, uint64_t offset, uint64_t len);     /* NULL: nothing to do */
+    /* The contents of now, to go back to; to be freed.  NULL: that cannot be. */
+    void *(*mark)(void *disk);
+    void (*back)(void *disk, const void *mark);
 } BlockDriver;
 
 extern const BlockDriver *const block_drivers[];    /* NULL at its end */

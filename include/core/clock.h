@@ -49,6 +49,15 @@ int64_t clock_host_wait(const Clock *c);        /* host ns until the next deadli
 void clock_run(Clock *c);               /* fire what is due */
 void clock_on_rearm(Clock *c, void (*fn)(void *opaque), void *opaque);
 
+/* A counted clock's time, and which timers are armed, in their order; the timers must be there still. */
+typedef struct ClockState ClockState;
+ClockState *clock_state_new(const Clock *c);
+void clock_state_load(Clock *c, const ClockState *s);
+void clock_state_free(ClockState *s);
+/* What this thread does now has happened before, and what it says to the outside was said then. */
+void clock_set_again(Clock *c, bool again);
+bool clock_again(const Clock *c);
+
 void timer_init(Timer *t, Clock *c, TimerFn *fn, void *opaque);
 void timer_arm(Timer *t, int64_t deadline_ns);  /* replaces an earlier deadline */
 void timer_cancel(Timer *t);

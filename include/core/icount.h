@@ -31,6 +31,7 @@ struct Icount {
     uint64_t turn_left;
     int64_t idle_since;         /* host time, in us, since when the guest is idle; 0: it is not */
     int64_t idle_from;          /* guest time then */
+    bool stays;                 /* the guest cannot end the machine */
     GThread *driver;            /* NULL: none yet */
     Replay *replay;             /* NULL: nothing is recorded or replayed */
     uint64_t (*insns)(Machine *m);      /* executed so far by all processors; NULL: none yet */

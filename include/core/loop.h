@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "core/clock.h"
+#include "core/past.h"
 
 typedef struct Loop Loop;
 typedef struct LoopWatch LoopWatch;
@@ -24,6 +25,10 @@ enum { LOOP_IN = 1 << 0, LOOP_OUT = 1 << 1, LOOP_HUP = 1 << 2 };
 Loop *loop_new(Clock *clock);                   /* fires the clock's timers; does not own it */
 void loop_free(Loop *l);
 Clock *loop_clock(const Loop *l);
+void loop_add_past(Loop *l, Past *p);
+void loop_remove_past(Loop *l, Past *p);
+unsigned loop_pasts_version(const Loop *l);     /* changes when one comes or goes */
+Past *loop_pasts(const Loop *l);                /* the first; then ->next */
 GMainContext *loop_context(Loop *l);            /* for libraries that bring GSources */
 /* Poll once (at most max_ns of host time, -1: as long as it takes), then fire timers, watches and
  * posts.  Called without the lock; returns without it. */

@@ -57,6 +57,7 @@ struct Machine {
     char *fail_text;
     GHashTable *next_ids;           /* class name -> number of the next made-up id */
     char **globals;                 /* "driver.property=value" for every device made; or NULL */
+    GPtrArray *rams;                /* of Region *: all memory that a guest can write; devices add theirs */
     GHashTable *services;           /* what parts offer each other by name: see machine_provide() */
     /* Names from -chardev, -drive to objects, for device properties; set by system/ or a test. */
     void *(*resolve)(void *opaque, PropKind kind, const char *id, GError **errp);

@@ -62,7 +62,9 @@ bool replay_due(Replay *r, Machine *m);
 uint64_t replay_room(const Replay *r, const Machine *m);
 /* The guest waits for something from outside: is the recording to blame that nothing comes? */
 void replay_starved(Replay *r, Machine *m);
-/* The machine was taken back to an earlier position, or on to a later one. */
-void replay_seek(Replay *r, IcountPosition to);
+/* Which of what is recorded is next; the machine was taken to where that was so. */
+unsigned replay_next(const Replay *r);
+void replay_go_to(Replay *r, unsigned next);
+bool replay_ended(const Replay *r);
 
 #endif

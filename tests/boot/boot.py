@@ -87,6 +87,25 @@ def linux_i386(tinamou, files):
         assert g.wait_exit() == 0
 
 
+@case
+def linux_replay(tinamou, files):
+    """A recorded boot, with something typed, replays exactly: the same instructions, registers and memory, and output."""
+    with tempfile.TemporaryDirectory(prefix='tinamou-test-') as tmp:
+        machine = ('-m', 128, '-kernel', files.vmlinuz, '-initrd', files['initrd.gz'], '-append', SERIAL + 'quiet', '-d', 'stats')
+        said = []
+        for rr in 'record', 'replay':
+            with Guest(tinamou, *machine, '-rr', f'{rr}={tmp}/boot.rr') as g:
+                if rr == 'record':
+                    g.expect(r'tinamou-guest: shell[^#]*# ', 'a prompt')
+                    g.send('head -c 16 /dev/urandom | md5sum; cat /proc/uptime; poweroff -f\n')
+                assert g.wait_exit() == 0
+                said.append(re.search(r'(?s)^(.*Power down).*stats: (\d+ instructions in [\d.]+ s, hash \w+)', g.serial).groups())
+                assert 'ended as recorded' in g.serial or rr == 'record', g.serial[-400:]
+        assert said[0][1] == said[1][1], (said[0][1], said[1][1])
+        assert said[0][0] == said[1][0], 'the output differs'
+        print(said[0][1])
+
+
 def tell_loader(tinamou, kernel, says, *modules):
     """tests/boot/kernels/kernel.asm: what the loader told it, on the serial port."""
     with tempfile.TemporaryDirectory(prefix='tinamou-test-') as tmp:

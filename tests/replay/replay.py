@@ -6,6 +6,7 @@ Usage: replay.py TINAMOU ROM CASE
 import os
 import pathlib
 import re
+import shutil
 import socket
 import struct
 import subprocess
@@ -171,6 +172,33 @@ def case_refused(b):
         done = subprocess.run(b.command('-rr', f'replay={bad}', accel=ACCELS[-1]), capture_output=True, text=True,
                               timeout=60 * SLOW, stdin=subprocess.DEVNULL)
         assert done.returncode == 1 and 'tinamou: ' in done.stderr, (at, done)
+
+
+def case_backwards(b):
+    """Breakpoints, watchpoints and steps backwards, with the real gdb; one processor and two, much memory and little."""
+    if not shutil.which('gdb'):
+        print('skipped: gdb is missing (package gdb)')
+        sys.exit(77)
+    code = pathlib.Path(b.rom).read_bytes()
+    inc_typed = 0xf0000 + code.index(b'\xff\x05' + struct.pack('<I', 0x9010))
+    for accel, smp, more in (ACCELS[-1], 1, ''), (ACCELS[0], 1, ',history=1M'), (ACCELS[-1], 2, ''):
+        args = '-smp', smp, '-icount', 'shift=5'
+        file, out, _ = b.record(f'{accel}{smp}.rr', 'hello', *args, accel=accel)
+        said, sock = b.dir / 'said', b.dir / f'gdb-{accel}{smp}'
+        server = subprocess.Popen(b.command('-rr', f'replay={file}{more}', *args, '-S', '-gdb', f'unix:{sock}', accel=accel,
+                                            serial=f'file:{said}'), stderr=subprocess.PIPE, text=True)
+        while not sock.exists():
+            time.sleep(0.02)
+        env = dict(os.environ, TARGET=str(sock), INC_TYPED=hex(inc_typed), HOME=str(b.dir))
+        done = subprocess.run(['gdb', '-nx', '-batch', '-x', pathlib.Path(__file__).with_name('backwards.py')], env=env,
+                              capture_output=True, text=True, timeout=100 * SLOW, stdin=subprocess.DEVNULL)
+        if 'backwards passed' not in done.stdout:
+            server.kill()
+            print(done.stdout, done.stderr)
+            sys.exit(1)
+        server.communicate(timeout=20 * SLOW)
+        # What was said once is not said again
+        assert said.read_text() == out, said.read_text()
 
 
 tinamou_, rom_, case = sys.argv[1:]

@@ -211,6 +211,51 @@ static void test_random(gconstpointer with_snapshot)
     }
 }
 
+static void check_contents(Block *b, const uint8_t *model, uint64_t size)
+{
+    g_autofree uint8_t *back = g_malloc(size);
+
+    g_assert_cmpint(run(b, BLOCK_READ, 0, back, size), ==, 0);
+    g_assert_cmpmem(back, size, model, size);
+}
+
+/* As often as one likes, to any of them, whatever was written since. */
+static void test_back_to_a_mark(void)
+{
+    uint64_t size = (MODEL + 511) / 512 * 512;
+    g_autofree uint8_t *model = g_malloc0(size);
+    g_autofree char *path = make_file("marks.img", model, MODEL);
+    Block *b = open_ok(&(BlockOptions){ .path = path, .snapshot = true });
+    Past *p = loop_pasts(machine->loop);
+    void *marks[4];
+    uint8_t *then[4];
+
+    for (unsigned i = 0; i < 4; i++) {
+        random_requests(b, model, size);
+        g_assert_false(p->busy(p->opaque));
+        marks[i] = p->mark(p->opaque);
+        then[i] = g_memdup2(model, size);
+    }
+    for (unsigned i = 0; i < 12; i++) {
+        unsigned to = i * 5 % 4;
+        g_autofree uint8_t *now = g_memdup2(then[to], size);
+        p->back(p->opaque, marks[to]);
+        check_contents(b, then[to], size);
+        random_requests(b, now, size);
+        check_contents(b, now, size);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        g_free(marks[i]);
+        g_free(then[i]);
+    }
+    block_close(b);
+    /* A disk that is written for good has no marks */
+    b = open_ok(&(BlockOptions){ .path = path });
+    p = loop_pasts(machine->loop);
+    g_assert_true(p->busy(p->opaque));
+    block_close(b);
+}
+
 static void test_many_at_once(void)
 {
     enum { N = 64 };
@@ -301,6 +346,7 @@ static void test_host_limit_reaches_the_guest_only(void)
     small.rlim_max = old.rlim_max;
     g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &small), ==, 0);
     memset(data, 1, 65536);
+    g_assert_cmpint(run(b, BLOCK_WRITE, 0, data, 1 << 20), ==, 0);          /* as much as goes into the file */
     g_assert_cmpint(run(b, BLOCK_WRITE, 3 << 20, data, 65536), ==, -EFBIG);
     g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &old), ==, 0);
     g_assert_cmpint(run(b, BLOCK_READ, 3 << 20, data, 65536), ==, 0);
@@ -531,6 +577,7 @@ int main(int argc, char **argv)
     g_test_add_func("/block/refuses-formats-not-ours", test_refuses_formats_not_ours);
     g_test_add_func("/block/truncated-cd", test_a_truncated_cd_is_named);
     g_test_add_data_func("/block/random-raw", GINT_TO_POINTER(false), test_random);
+    g_test_add_func("/block/back-to-a-mark", test_back_to_a_mark);
     g_test_add_data_func("/block/random-snapshot", GINT_TO_POINTER(true), test_random);
     g_test_add_func("/block/many-at-once", test_many_at_once);
     g_test_add_func("/block/limits", test_limits);

@@ -1,0 +1,92 @@
+"""Inside gdb: a recording of guest.asm, with `hello` typed, forwards and backwards.  TARGET says where the server is."""
+import os
+import re
+
+import gdb
+
+TYPED = 0x9010
+INC_TYPED = int(os.environ['INC_TYPED'], 16)
+
+
+def run(command):
+    said = gdb.execute(command, to_string=True)
+    print(f'(gdb) {command}\n{said}', flush=True)
+    return said
+
+
+def where():
+    return re.search(r'(\d+) instructions, (\d+) timers\n.*\nhash (\w+)', run('monitor info icount')).groups()
+
+
+def typed():
+    return int(run(f'x/wx {TYPED:#x}').split()[-1], 16)
+
+
+def pc():
+    return int(gdb.parse_and_eval('(unsigned long)$pc'))
+
+
+def expect(condition, what):
+    if not condition:
+        raise AssertionError(what)
+
+
+def main():
+    run('set pagination off')
+    run('set confirm off')
+    run(f'target remote {os.environ["TARGET"]}')
+    beginning = where()
+    run('reverse-stepi')
+    expect(where() == beginning, 'there is something before the beginning')
+    run('continue')
+    end = where()
+    run('continue')
+    expect(where() == end, 'the end of the recording stops the guest')
+    expect(typed() == 5, 'not all was typed')
+
+    # To the last write of a variable, and on to those before; memory is as it was before each
+    run(f'watch *(int *){TYPED:#x}')
+    for value in 4, 3, 2, 1, 0:
+        run('reverse-continue')
+        expect(typed() == value and pc() == INC_TYPED, 'not before the write')
+    run('continue')
+    expect(typed() == 1, 'the write, forwards')
+    run('delete')
+
+    # Steps there and back again
+    here = where()
+    for n in range(3):
+        run('reverse-stepi')
+        expect(int(where()[0]) == int(here[0]) - 1 - n, 'a step back is one instruction')
+    run('stepi 3')
+    expect(where() == here, 'three there and back again')
+
+    # Breakpoints
+    run('continue')
+    expect(where() == end, 'from the middle to the same end')
+    run(f'hbreak *{INC_TYPED:#x}')
+    for value in 4, 3:
+        run('reverse-continue')
+        expect(typed() == value and pc() == INC_TYPED, 'not at the breakpoint')
+    run('delete')
+    run('reverse-continue')
+    expect(where() == beginning, 'back to the beginning')
+    run('continue')
+    expect(where() == end, 'from the beginning to the same end')
+
+    # A recording is not changed
+    for change in 'set var *(int *)0x9010 = 7', 'set $rax = 7':
+        try:
+            run(change)
+        except gdb.error as err:
+            print(err)
+        else:
+            raise AssertionError(f'{change} was taken')
+    run('kill')
+
+
+try:
+    main()
+    print('backwards passed', flush=True)
+except Exception as err:        # gdb would go on with the next command
+    print(f'failed: {err!r}', flush=True)
