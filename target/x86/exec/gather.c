@@ -32,8 +32,8 @@ static uint64_t element_linear(X86Cpu *c, const X86Insn *in, uint64_t off, const
     return x86_segmented(c, in->segment, off + i * x->size, x->size, write);
 }
 
-/* Segment limits and canonical addresses come before page faults, whichever element has them.  #AC, of an operand
- * as a whole (`align`), comes behind those of a load, and of a store behind what its first byte has. */
+/* Segment limits and canonical addresses come before page faults, whichever element has them, and before #AC, which
+ * is of an operand as a whole (`align`); but for a scalar's store, of which they are as without a mask. */
 static void check_active(X86Cpu *c, const X86Insn *in, uint64_t off, const Cut *x, unsigned align, bool write)
 {
     uint64_t linear[64] = { 0 };
@@ -44,9 +44,8 @@ static void check_active(X86Cpu *c, const X86Insn *in, uint64_t off, const Cut *
             linear[i] = element_linear(c, in, off, x, i, write);
         }
     }
-    if (write) {
-        x86_check_operand(c, in->segment, linear[first], 1, 1);
-        x86_check_alignment(c, linear[first] - first * x->size, align);
+    if (write && in->row->lig) {
+        x86_check_operand(c, in->segment, linear[0], x->size, align);
     }
     for (unsigned i = first; i < x->n; i++) {
         if (x->active >> i & 1) {
