@@ -151,7 +151,7 @@ static void clear_pushed_tf(Check *k, uint64_t frame)
     }
 }
 
-/* KVM steps over a fault and the first instruction of its handler at once: the other one follows. */
+/* Some kernels step over a fault and the first instruction of its handler at once: the other one follows. */
 static bool follow(Check *k, RunExit *why, RunExit *why_b)
 {
     const X86Cpu *ours = k->steps_b ? k->cpu : k->twin->cpu;

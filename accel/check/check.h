@@ -113,8 +113,8 @@ void twin_begin(Twin *t);                               /* a new piece: pages ar
 void twin_undo(Twin *t);                                /* memory as it was at twin_begin() */
 /* Host memory of a page; NULL: not RAM. */
 uint8_t *twin_page(Twin *t, hwaddr page);
-/* Exactly n instructions, unless it stops by itself.  check_steps(): or n + 1, where one of them faults: then
- * it stops only behind the handler's first. */
+/* Exactly n instructions, unless it stops by itself.  check_steps(): or n + 1, where one of them faults: some
+ * kernels stop only behind the handler's first. */
 RunExit twin_run(Twin *t, uint64_t n, GError **errp);
 /* Takes what a processor with these requests takes now: interrupt, NMI, INIT. */
 bool twin_serve(Twin *t, uint32_t requests);

@@ -172,41 +172,68 @@ bool kvm_debug_apply(KvmVcpu *v, bool step)
     return kvm_ioctl(v->fd, KVM_SET_GUEST_DEBUG, &d) >= 0;
 }
 
-/* ---- steps in ring 3 that the kernel leaves to the guest ---- */
+/* ---- steps over what faults ----
+ *
+ * An exception clears RFLAGS.TF, by which the kernel steps, after it has pushed it: the guest would run on to the
+ * end of its handler.  So there is no IDT during a step; a fault is a shutdown, and the interpreter repeats the
+ * instruction from the state before.  A kernel that leaves the #DB of a step in ring 3 to the guest shuts down
+ * behind the instruction, with DR6.BS to say so. */
 
-/* Without an IDT the #DB behind the instruction cannot be delivered: the guest shuts down, with the registers
- * as they are there, and DR6.BS to say that it was this. */
-KvmHidden kvm_hide_idt(KvmVcpu *v)
+static bool nothing_comes(const KvmVcpu *v)
 {
-    Kvm *k = v->kvm;
-    KvmHidden h = { .dr6 = v->cpu->dr[6], .idt_limit = v->cpu->idt.limit };
-    struct kvm_sregs2 s;
+    const struct kvm_vcpu_events *e = &v->events;
+    const Vcpu *vcpu = &v->cpu->vcpu;
 
-    if (v->cpu->cpl != 3 || k->irqchip != KVM_IRQCHIP_NONE) {
-        return h;
-    }
+    return !e->exception.injected && !e->exception.pending && !e->interrupt.injected && !e->nmi.injected &&
+        !e->nmi.pending && (vcpu->hold_interrupts || !(atomic_load(&vcpu->requests) & (VCPU_INTR | VCPU_NMI)));
+}
+
+static bool leaves_user_steps(Kvm *k)
+{
     if (k->reports_user_steps < 0) {
         k->reports_user_steps = kvm_reports_user_steps(k->fd);
     }
-    if (!k->reports_user_steps && kvm_ioctl(v->fd, KVM_GET_SREGS2, &s) >= 0) {
-        struct kvm_debugregs d = { 0 };
-        s.idt.limit = 0;
-        h.on = kvm_ioctl(v->fd, KVM_SET_SREGS2, &s) >= 0 && kvm_ioctl(v->fd, KVM_GET_DEBUGREGS, &d) >= 0;
-        d.dr6 &= ~(uint64_t)DR6_BS;
-        h.on = h.on && kvm_ioctl(v->fd, KVM_SET_DEBUGREGS, &d) >= 0;
-    }
-    return h;
+    return !k->reports_user_steps;
 }
 
-bool kvm_unhide_idt(KvmVcpu *v, const KvmHidden *h)
+/* So that DR6.BS is from this step. */
+static bool clear_step_flag(KvmVcpu *v)
+{
+    struct kvm_debugregs d = { 0 };
+
+    if (kvm_ioctl(v->fd, KVM_GET_DEBUGREGS, &d) < 0) {
+        return false;
+    }
+    d.dr6 &= ~(uint64_t)DR6_BS;
+    return kvm_ioctl(v->fd, KVM_SET_DEBUGREGS, &d) >= 0;
+}
+
+void kvm_hide_idt(KvmVcpu *v)
 {
     X86Cpu *c = v->cpu;
+    struct kvm_sregs2 s;
 
+    if (v->kvm->irqchip != KVM_IRQCHIP_NONE || !v->fresh || !nothing_comes(v) ||
+        kvm_ioctl(v->fd, KVM_GET_SREGS2, &s) < 0) {
+        return;
+    }
+    v->hidden = (KvmHidden){ .dr6 = c->dr[6], .idt_limit = c->idt.limit };
+    v->hidden.by_dr6 = c->cpl == 3 && leaves_user_steps(v->kvm) && clear_step_flag(v);
+    s.idt.limit = 0;
+    v->hidden.on = kvm_ioctl(v->fd, KVM_SET_SREGS2, &s) >= 0;
+    if (!v->before) {
+        v->before = g_aligned_alloc0(1, sizeof(X86Cpu), 64);
+    }
+    x86_copy_state(v->before, c);
+}
+
+bool kvm_hidden_step_done(KvmVcpu *v)
+{
     kvm_pull(v);
-    c->idt.limit = h->idt_limit;
-    bool done = c->dr[6] & DR6_BS;
-    c->dr[6] = h->dr6;
     v->events.exception.injected = v->events.exception.pending = 0;
     v->events.triple_fault.pending = 0;
-    return done;
+    if (!v->hidden.stepped) {
+        x86_copy_state(v->cpu, v->before);
+    }
+    return v->hidden.stepped;
 }

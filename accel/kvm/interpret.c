@@ -190,8 +190,8 @@ KvmInterpreted kvm_interpret_next(KvmVcpu *v)
     return guarded(v, next_instruction);
 }
 
-/* What shows RFLAGS.TF, by which the kernel steps; HLT, which some kernels leave out when they report a step;
- * and what has to do the same each time (Vcpu.repeatable). */
+/* What shows RFLAGS.TF, by which the kernel steps, or IDTR (kvm_hide_idt()); HLT, which some kernels leave out when
+ * they report a step; and what has to do the same each time (Vcpu.repeatable). */
 bool kvm_steps_badly(KvmVcpu *v)
 {
     enum { MSR_TSC = 0x10, MSR_TSC_ADJUST = 0x3b };
@@ -211,7 +211,7 @@ bool kvm_steps_badly(KvmVcpu *v)
     switch (in.row->op) {
     case OP_HLT:
         return v->kvm->irqchip == KVM_IRQCHIP_NONE;
-    case OP_PUSHF: case OP_SYSCALL:
+    case OP_PUSHF: case OP_SYSCALL: case OP_LIDT: case OP_SIDT:
         return true;
     case OP_RDTSC: case OP_RDTSCP: case OP_RDRAND: case OP_RDSEED:
         return c->vcpu.repeatable;

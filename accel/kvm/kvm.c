@@ -126,6 +126,7 @@ static void kvm_vcpu_destroy(Accel *a, Vcpu *vcpu)
     g_free(v->msrs);
     g_free(v->msr_field);
     g_free(v->xsave);
+    g_aligned_free(v->before);
     g_free(v);
 }
 

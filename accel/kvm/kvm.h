@@ -52,12 +52,18 @@ enum { XSAVE_COMPONENTS = 10 };                 /* the highest known is 9, PKRU 
 
 typedef struct KvmMsrField { uint8_t *at; size_t size; } KvmMsrField;
 
+/* During a step there is no IDT (debug.c). */
+typedef struct KvmHidden { uint64_t dr6; uint32_t idt_limit; bool on, by_dr6, stepped; } KvmHidden;
+
 typedef struct KvmVcpu {
     Kvm *kvm;
     X86Cpu *cpu;
     int fd;
     struct kvm_run *run;
     bool loaded;                                /* the registers are in the kernel */
+    bool fresh;                                 /* and as in the CPU struct: it has not run since */
+    KvmHidden hidden;
+    X86Cpu *before;                             /* the state before such a step */
     bool incomplete;                            /* an access has been answered, and not yet taken */
     bool window_open;                           /* an interrupt can be injected: as of the last exit */
     bool debugging;                             /* guest debugging is on in the kernel */
@@ -169,10 +175,9 @@ static inline uint64_t kvm_linear_rip(const X86Cpu *c)
 bool kvm_debug_apply(KvmVcpu *v, bool step);    /* breakpoints and single-step, before the next KVM_RUN */
 bool kvm_set_breakpoint(Accel *a, uint64_t linear, bool on);
 bool kvm_at_breakpoint(const KvmVcpu *v, uint64_t linear);
-/* A step in ring 3 where the kernel does not report it, around KVM_RUN; true: it was done. */
-typedef struct KvmHidden { uint64_t dr6; uint32_t idt_limit; bool on; } KvmHidden;
-KvmHidden kvm_hide_idt(KvmVcpu *v);
-bool kvm_unhide_idt(KvmVcpu *v, const KvmHidden *h);
+void kvm_hide_idt(KvmVcpu *v);                  /* for a step; kvm_pull() ends it */
+/* The guest has shut down in it: was it done?  Else the state is that before it. */
+bool kvm_hidden_step_done(KvmVcpu *v);
 bool kvm_set_watchpoints(Accel *a, const X86Watch *list, unsigned n, GError **errp);
 bool kvm_watch_hit(KvmVcpu *v, uint64_t dr6);   /* did an access end the run?  Then debug.stop says which */
 

@@ -441,15 +441,14 @@ static RunExit before(KvmVcpu *v)
 }
 
 /* What faulted, and so came to no end, is for the interpreter. */
-static RunExit hidden_step(KvmVcpu *v, const KvmHidden *h, RunExit why)
+static RunExit hidden_step(KvmVcpu *v, RunExit why)
 {
-    bool done = kvm_unhide_idt(v, h);
-
     if (why != RUN_SHUTDOWN) {
+        kvm_pull(v);
         return why;
     }
     v->stepped = true;
-    return done ? RUN_BUDGET : interpret(v, false);
+    return kvm_hidden_step_done(v) ? RUN_BUDGET : interpret(v, false);
 }
 
 static RunExit run_once(KvmVcpu *v, bool stepping, GError **errp)
@@ -459,7 +458,10 @@ static RunExit run_once(KvmVcpu *v, bool stepping, GError **errp)
         return RUN_FAILED;
     }
     v->incomplete = false;
-    KvmHidden hidden = stepping ? kvm_hide_idt(v) : (KvmHidden){ 0 };
+    if (stepping) {
+        kvm_hide_idt(v);
+    }
+    v->fresh = false;
     int r = kvm_ioctl(v->fd, KVM_RUN, NULL), error = errno;
     v->stats.exits++;
     kvm_queue_flush(v->kvm->queue);
@@ -467,10 +469,10 @@ static RunExit run_once(KvmVcpu *v, bool stepping, GError **errp)
     v->window_open = v->run->ready_for_interrupt_injection;
     if (r >= 0) {
         RunExit why = serve_exit(v, stepping, errp);
-        return hidden.on ? hidden_step(v, &hidden, why) : why;
+        return v->hidden.on ? hidden_step(v, why) : why;
     }
-    if (hidden.on) {
-        kvm_unhide_idt(v, &hidden);
+    if (v->hidden.on) {
+        kvm_pull(v);
     }
     if (error == EINTR || error == EAGAIN) {
         swallow_kicks(v);
@@ -515,7 +517,7 @@ static RunExit loop(KvmVcpu *v, bool single, GError **errp)
     if (v->kvm->interpret_all && (why = interpret_from_here(v)) != RUN_BUDGET) {
         return why;
     }
-    for (bool first = true;; first = false) {
+    for (;;) {
         why = before(v);
         if (why != RUN_BUDGET) {
             return why;
@@ -527,7 +529,7 @@ static RunExit loop(KvmVcpu *v, bool single, GError **errp)
         v->stepped = false;
         if (v->kvm->interpret_all) {
             why = interpreted(v, kvm_interpret_next(v));
-        } else if (first && single && kvm_steps_badly(v)) {
+        } else if (v->fresh && single && kvm_steps_badly(v)) {
             why = interpret(v, false);
         } else {
             why = run_once(v, single || steps(v), errp);

@@ -247,6 +247,14 @@ void kvm_pull(KvmVcpu *v)
     for (unsigned i = 0; i < X86_SEGS; i++) {
         x86_seg_changed(c, i);
     }
+    if (v->hidden.on) {
+        v->hidden.on = false;
+        c->idt.limit = v->hidden.idt_limit;
+        if (v->hidden.by_dr6) {
+            v->hidden.stepped = c->dr[6] & DR6_BS;
+            c->dr[6] = (c->dr[6] & ~(uint64_t)DR6_BS) | (v->hidden.dr6 & DR6_BS);
+        }
+    }
     x86_mode_changed(c);
     events_from_kvm(v);
 }
@@ -260,7 +268,7 @@ void kvm_push(KvmVcpu *v)
     if (v->loaded) {
         return;
     }
-    v->loaded = true;
+    v->loaded = v->fresh = true;
 #define GIVE(field, reg) r.field = c->regs[X86_##reg];
     GENERAL(GIVE)
 #undef GIVE

@@ -123,6 +123,7 @@ static void vga_info(Device *d, GString *out)
     Vga *v = (Vga *)d;
     VgaFrame f;
 
+    as_flush_writes(d->machine->mem);
     vga_get_frame(v, &f);
     g_string_append_printf(out, "mode: %s", vga_frame_name(&f));
     if (f.kind != FRAME_BLANK) {

@@ -51,7 +51,7 @@ struct AccelOps {
     bool (*vcpu_create)(Accel *a, Vcpu *c, GError **errp);
     void (*vcpu_destroy)(Accel *a, Vcpu *c);
     /* max_insns 1 is the debugger's step: exactly one instruction, then RUN_BUDGET; or what a fault or an
-     * interrupt led to, before the first instruction there (KVM: behind it).  With vcpu->hold_interrupts
+     * interrupt led to, before the first instruction there (KVM: maybe behind it).  With vcpu->hold_interrupts
      * none is taken.  KVM counts no instructions: unless it steps it runs until something else ends it. */
     RunExit (*run)(Accel *a, Vcpu *c, uint64_t max_insns, GError **errp);
     /* Registers of a processor that may be running, as they are about now, to the CPU struct; drops the
