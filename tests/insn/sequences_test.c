@@ -15,8 +15,8 @@
 #include "../insn/oracle/encode.h"
 #include "../unit/x86_bench.h"
 
-enum { RUNS = 6000, INSNS_MOST = 20, CODE_MOST = 512, BUDGET = 1 << 20, FOR_EVER = 1 << 30 };
-enum { DATA_SIZE = 0x3000, CODE_SLOTS = 8 /* below AT_HANDLER */, NOWHERE = 0x70000000 };
+enum { RUNS = 6000, INSNS_MOST = 20, CODE_MOST = 1024, BUDGET = 1 << 20, FOR_EVER = 1 << 30 };
+enum { DATA_SIZE = 0x3000, CODE_SLOTS = 4 /* below AT_HANDLER */, NOWHERE = 0x70000000 };
 
 /* Those that are not the host's rows but have translators. */
 static const uint16_t others[] = {
@@ -34,6 +34,9 @@ static const struct { uint8_t bytes[4], len; } between[] = {
     { { 0xeb, 0x00 }, 2 },              /* jmp to what is behind */
     { { 0x72, 0x00 }, 2 },              /* jc */
     { { 0xfc }, 1 },                    /* cld: by its handler */
+    { { 0x8b, 0x43, 0x04 }, 3 },        /* mov eax, [rbx + 4] */
+    { { 0x89, 0x53, 0x0c }, 3 },        /* mov [rbx + 12], edx */
+    { { 0x8d, 0x5b, 0x08 }, 3 },        /* lea ebx, [rbx + 8] */
 };
 
 typedef struct Side {
@@ -127,7 +130,8 @@ static bool add_address(const X86Insn *in, unsigned bits)
 {
     uint64_t at = random_address() - (uint64_t)(int64_t)in->disp, index = below(&rng, 64);
 
-    if (in->addrsize != bits || in->base >= 16 || in->base == in->index || in->segment >= X86_FS) {
+    if (in->addrsize != bits || in->base >= 16 || in->base == in->index || in->segment >= X86_FS
+        || in->base == X86_RBX || in->index == X86_RBX) {
         return false;
     }
     if (in->index < 16) {
@@ -136,6 +140,35 @@ static bool add_address(const X86Insn *in, unsigned bits)
     }
     add_mov(bits, in->base, at);
     return true;
+}
+
+/* RBX is where accesses meet that share a probe (accel/dbt/x86_64/share.c): nothing else changes it. */
+static void add_meeting_point(unsigned bits)
+{
+    unsigned offset = below(&rng, 4) ? below(&rng, 0x1000) : 0xff0 - below(&rng, 64);
+
+    add_mov(bits, X86_RBX, below(&rng, 32) ? AT_DATA + 0x800 + offset : NOWHERE);
+}
+
+/* The same instruction with the operand [rbx + disp8]; its length, or 0. */
+static int meet(X86Insn *in, uint8_t bytes[ENCODING_MAX], int len, unsigned bits)
+{
+    const X86Row *row = in->row;
+    unsigned at = in->modrm_at, imm = in->imm_at ? in->imm_at : (unsigned)len;
+    uint8_t rest[ENCODING_MAX];
+
+    memcpy(rest, bytes + imm, (unsigned)len - imm);
+    bytes[at] = 0x40 | (bytes[at] & 0x38) | X86_RBX;
+    bytes[at + 1] = (uint8_t)(below(&rng, 48) - 16);
+    memcpy(bytes + at + 2, rest, (unsigned)len - imm);
+    len = x86_decode(in, bytes, sizeof(rest), bits);
+    return in->row == row && in->base == X86_RBX && in->addrsize == bits ? len : 0;
+}
+
+static bool names_rbx(const X86Insn *in)
+{
+    return in->reg == X86_RBX || (in->mod3 && in->rm == X86_RBX) || in->vvvv == X86_RBX
+        || in->reg8 >> 3 == X86_RBX || (in->mod3 && in->rm8 >> 3 == X86_RBX);
 }
 
 static bool add_instruction(unsigned bits)
@@ -147,10 +180,17 @@ static bool add_instruction(unsigned bits)
 
     random_encoding(&rng, f, bits, bytes);
     len = x86_decode(&in, bytes, sizeof(bytes), bits);
-    if (len <= 0 || in.row != f->row || in.lock || !x86_is_offered(by[0].c, &in)) {
+    if (len <= 0 || in.row != f->row || in.lock || !x86_is_offered(by[0].c, &in) || names_rbx(&in)) {
         return false;
     }
-    if (!in.mod3 && in.row->has_modrm && !add_address(&in, bits)) {
+    if (!in.mod3 && in.row->has_modrm) {
+        if (below(&rng, 2)) {
+            len = meet(&in, bytes, len, bits);
+        } else if (!add_address(&in, bits)) {
+            return false;
+        }
+    }
+    if (len <= 0) {
         return false;
     }
     add(bytes, (unsigned)len);
@@ -160,8 +200,11 @@ static bool add_instruction(unsigned bits)
 static void make_code(unsigned bits)
 {
     code_len = 0;
+    add_meeting_point(bits);
     for (unsigned n = 1 + below(&rng, INSNS_MOST); n > 0; ) {
-        if (!below(&rng, 4)) {
+        if (!below(&rng, 24)) {
+            add_meeting_point(bits);
+        } else if (!below(&rng, 4)) {
             unsigned k = below(&rng, G_N_ELEMENTS(between));
             add(between[k].bytes, between[k].len);
             n--;

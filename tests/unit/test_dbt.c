@@ -181,6 +181,52 @@ static void test_flags_before_what_cannot_be_live(void)
     finish();
 }
 
+/* Accesses that share a probe: what is good for one may be none for another. */
+static void test_shared_probe(void)
+{
+    start();
+    map_page(0, 0x300000);
+    map_page(1, 0x305000);
+    PUT(AT_HANDLER + EXC_PF * 16, 0xf4);
+    /* mov [rbx], esi; add rbx, 0x1000; mov ecx, [rbx]; mov edx, [rbx-0x20]; mov [rbx+4], esi; hlt */
+    PUT(AT_CODE, 0x89, 0x33, 0x48, 0x81, 0xc3, 0, 0x10, 0, 0, 0x8b, 0x0b, 0x8b, 0x53, 0xe0, 0x89, 0x73, 0x04, 0xf4);
+    poke(b, 0x300fe8, 0x33333333, 4);
+    poke(b, 0x305008, 0x22222222, 4);
+    poke(b, 0x305108, 0x22222222, 4);
+    poke(b, 0x3050e8, 0x33333333, 4);
+    for (unsigned i = 0; i < 6; i++) {
+        unsigned at = i & 1 ? 8 : 0x108;                        /* [rbx-0x20] is in the page before, or not */
+        poke(b, 0x300000 + at, 0, 4);
+        poke(b, 0x305004 + at, 0, 4);
+        c->regs[X86_RSP] = AT_STACK0;
+        c->regs[X86_RBX] = 0x40000000 + at;
+        c->regs[X86_RSI] = 0x11111111;
+        g_assert_cmpint(run_at(AT_CODE), ==, RUN_HALTED);
+        g_assert_cmphex(peek(b, 0x300000 + at, 4), ==, 0x11111111);     /* not at the new address */
+        g_assert_cmphex(c->regs[X86_RCX], ==, 0x22222222);
+        g_assert_cmphex(c->regs[X86_RDX], ==, 0x33333333);
+        g_assert_cmphex(peek(b, 0x305004 + at, 4), ==, 0x11111111);
+    }
+    /* mov eax, [rbx]; inc rcx; mov [rbx], ecx; hlt: the page may be read only */
+    PUT(AT_CODE + 0x100, 0x8b, 0x03, 0x48, 0xff, 0xc1, 0x89, 0x0b, 0xf4);
+    poke(b, AT_PAGES + 0x4000, 0x300000 | 5, 8);
+    c->cr0 |= CR0_WP;
+    x86_tlb_flush(c, true);
+    for (unsigned i = 0; i < 4; i++) {
+        c->regs[X86_RSP] = AT_STACK0;
+        c->regs[X86_RBX] = 0x40000008;
+        c->regs[X86_RCX] = i;
+        g_assert_cmpint(run_at(AT_CODE + 0x100), ==, RUN_HALTED);
+        g_assert_cmphex(c->regs[X86_RAX], ==, 0x11111111);
+        g_assert_cmphex(c->regs[X86_RCX], ==, i + 1);
+        g_assert_cmphex(c->cr2, ==, 0x40000008);
+        g_assert_cmphex(c->regs[X86_RIP], ==, AT_HANDLER + EXC_PF * 16 + 1);
+        g_assert_cmphex(peek(b, 0x300008, 4), ==, 0x11111111);
+        c->cr2 = 0;
+    }
+    finish();
+}
+
 /* A block that others are linked to changes, again and again. */
 static void test_linked_block_changes(void)
 {
@@ -377,6 +423,7 @@ int main(int argc, char **argv)
     g_test_add_func("/dbt/global-page-mapped-elsewhere", test_global_page_is_mapped_elsewhere);
     g_test_add_func("/dbt/instruction-that-crosses-a-page", test_instruction_that_crosses_a_page);
     g_test_add_func("/dbt/flags-before-what-cannot-be-live", test_flags_before_what_cannot_be_live);
+    g_test_add_func("/dbt/shared-probe", test_shared_probe);
     g_test_add_func("/dbt/code-at-two-addresses", test_code_at_two_addresses);
     g_test_add_func("/dbt/linked-block-changes", test_linked_block_changes);
     g_test_add_func("/dbt/fault-in-the-middle", test_fault_in_the_middle);

@@ -313,6 +313,7 @@ static void emit_handlers(Trans *t, uint8_t **call)
         *call = t->e.p - 4;
         t->flags = FLAGS_AX;
         t->known = t->x87_last = t->x87_segment = 0;
+        t->share.valid = 0;
     }
     if (leaves_block(t->in)) {
         if (!t->e.full) {
@@ -410,13 +411,14 @@ static TransFn *translator(const Trans *t)
 typedef struct Mark {
     uint8_t *p;
     uint8_t flags, known, last_live, x87_last, x87_segment;
-    unsigned n_slow, n_side, n_load, n_links;
+    uint16_t shared;
+    unsigned n_slow, n_side, n_load, n_links, n_miss;
 } Mark;
 
 static Mark mark(const Trans *t)
 {
-    return (Mark){ t->e.p, t->flags, t->known, t->last_live, t->x87_last, t->x87_segment, t->n_slow, t->n_side,
-                   t->n_load, t->v->links->len };
+    return (Mark){ t->e.p, t->flags, t->known, t->last_live, t->x87_last, t->x87_segment, t->share.valid, t->n_slow,
+                   t->n_side, t->n_load, t->v->links->len, t->share.n_miss };
 }
 
 static void back_to(Trans *t, const Mark *m)
@@ -431,6 +433,8 @@ static void back_to(Trans *t, const Mark *m)
     t->n_slow = m->n_slow;
     t->n_side = m->n_side;
     t->n_load = m->n_load;
+    t->share.valid = m->shared;
+    t->share.n_miss = m->n_miss;
     g_array_set_size(t->v->links, m->n_links);
 }
 
@@ -523,6 +527,7 @@ DbtResult dbt_translate(DbtVcpu *v, Block *b)
     t.e = (Emit){ .p = start, .end = v->cache.rw + v->cache.size };
     unsigned n_links = v->links->len;
     find_live_flags(&t);
+    trans_share_plan(&t);
     emit_imm(&t.e, H_T0, (uintptr_t)b);                 /* for dbt_make_stale() */
     emit_jmp_to(&t.e, v->thunk.stale);
     while (t.e.p < start + STUB_BYTES - EFLAGS_BYTES && !t.e.full) {
@@ -535,6 +540,7 @@ DbtResult dbt_translate(DbtVcpu *v, Block *b)
     uint8_t *no_budget = emit_count(&t);
     emit_body(&t, &handled);
     emit_side_exits(&t);
+    trans_share_misses(&t);
     emit_slow_ways(&t);
     trans_live_emit_loads(&t);
     trans_tail_miss(&t, &tail);

@@ -92,29 +92,43 @@ bool trans_address(Trans *t, unsigned to)
     return true;
 }
 
-void trans_slow_if(Trans *t, unsigned cc)
+static void slow_by(Trans *t, uint8_t *jump)
 {
     if (t->n_slow == MAX_SLOW) {
         t->e.full = true;
         return;
     }
-    t->slow[t->n_slow++] = (SlowJump){ emit_jcc(&t->e, cc), (uint8_t)t->i, t->together, t->x87_last };
+    t->slow[t->n_slow++] = (SlowJump){ jump, (uint8_t)t->i, t->together, t->x87_last };
 }
 
-Operand trans_probe(Trans *t, unsigned bytes, bool write, bool one_register)
+void trans_slow_if(Trans *t, unsigned cc)
 {
-    const int32_t tag = write ? offsetof(X86TlbEntry, write) : offsetof(X86TlbEntry, read);
+    slow_by(t, emit_jcc(&t->e, cc));
+}
+
+static int32_t tag_of(bool write)
+{
+    return write ? offsetof(X86TlbEntry, write) : offsetof(X86TlbEntry, read);
+}
+
+uint8_t *trans_lookup(Trans *t, unsigned bytes, bool write)
+{
     Emit *e = &t->e;
 
     G_STATIC_ASSERT(sizeof(X86TlbEntry) == 32);
     emit_ror(e, H_T0, H_T1, PAGE_BITS - 5);
     emit_alu_imm(e, 0, ALU_AND, host_reg(H_T0), (X86_TLB_SIZE - 1) << 5);
     emit_op(e, E_W, 0x03, H_T0, GS_OF(tlb));
-    emit_op(e, E_W, 0x2b, H_T1, host_mem(H_T0, tag));       /* the offset in the page, if it is a hit */
+    emit_op(e, E_W, 0x2b, H_T1, host_mem(H_T0, tag_of(write)));     /* the offset in the page, if it is a hit */
     emit_alu_imm(e, E_W, ALU_CMP, host_reg(H_T1), (int32_t)(PAGE_SIZE - bytes));
-    trans_slow_if(t, CC_A);
-    trans_flags_clobbered(t);
-    emit_op(e, E_W, 0x03, H_T1, host_mem(H_T0, tag));
+    return emit_jcc(e, CC_A);
+}
+
+Operand trans_found(Trans *t, bool write, bool one_register)
+{
+    Emit *e = &t->e;
+
+    emit_op(e, E_W, 0x03, H_T1, host_mem(H_T0, tag_of(write)));
     if (one_register) {
         emit_op(e, E_W, 0x03, H_T1, host_mem(H_T0, offsetof(X86TlbEntry, addend)));
         return host_mem(H_T1, 0);
@@ -123,8 +137,18 @@ Operand trans_probe(Trans *t, unsigned bytes, bool write, bool one_register)
     return host_mem_index(H_T0, H_T1, 0, 0);
 }
 
+Operand trans_probe(Trans *t, unsigned bytes, bool write, bool one_register)
+{
+    slow_by(t, trans_lookup(t, bytes, write));
+    trans_flags_clobbered(t);
+    return trans_found(t, write, one_register);
+}
+
 bool trans_memory(Trans *t, unsigned bytes, bool write, bool one_register, Operand *out)
 {
+    if (trans_share(t, bytes, write, out)) {
+        return true;
+    }
     trans_flags_saved(t);
     if (!trans_address(t, H_T1)) {
         return false;

@@ -57,6 +57,32 @@ typedef struct LoadSite {       /* a jump to what loads a part that is not live,
     uint8_t insn, part, x87_last;
 } LoadSite;
 
+/* Accesses that share a probe (share.c). */
+enum { SHARE_GROUPS = 16, SHARE_MISSES = BLOCK_INSNS, SHARE_NONE = 0xff };
+
+typedef struct ShareGroup {
+    int32_t low;                /* the least displacement, and bytes from there on */
+    uint16_t bytes;
+    uint8_t first, members;
+    bool write;
+} ShareGroup;
+
+typedef struct ShareMiss {      /* a jump to what probes for one access alone, and back */
+    uint8_t *jump, *back;
+    int32_t next;
+    uint8_t insn, bytes;
+    bool write;
+    uint8_t x87_last;
+} ShareMiss;
+
+typedef struct Share {
+    ShareGroup group[SHARE_GROUPS];
+    uint8_t of[BLOCK_INSNS];    /* the group of an instruction's operand */
+    uint16_t valid;             /* a bit each: its first access is behind, and no handler since */
+    ShareMiss miss[SHARE_MISSES];
+    unsigned n, n_miss;
+} Share;
+
 typedef struct Trans {
     Emit e;
     DbtVcpu *v;
@@ -82,6 +108,7 @@ typedef struct Trans {
     uint8_t resume_known[BLOCK_INSNS];      /* as resume_flags */
     LoadSite load[MAX_LOAD];
     unsigned n_load;
+    Share share;
 } Trans;
 
 typedef bool TransFn(Trans *t);
@@ -101,6 +128,12 @@ uint16_t trans_flags_killed(const X86Insn *in);     /* those that it sets whatev
 bool trans_memory(Trans *t, unsigned bytes, bool write, bool one_register, Operand *out);
 /* The same for an address that is in T1 already. */
 Operand trans_probe(Trans *t, unsigned bytes, bool write, bool one_register);
+/* Its two halves: the jump is for no hit; T1 is the address behind the second, or the host's if `one_register`. */
+uint8_t *trans_lookup(Trans *t, unsigned bytes, bool write);
+Operand trans_found(Trans *t, bool write, bool one_register);
+void trans_share_plan(Trans *t);            /* share.c */
+bool trans_share(Trans *t, unsigned bytes, bool write, Operand *out);   /* false: it has a probe of its own */
+void trans_share_misses(Trans *t);
 bool trans_address(Trans *t, unsigned to);  /* of t->in, with the segment's base; clobbers T0 */
 bool trans_effective(Trans *t, unsigned to);            /* without it: LEA */
 void trans_slow_if(Trans *t, unsigned cc);  /* by the handler if cc; flags are saved */

@@ -115,11 +115,15 @@ static void emit_vector(Trans *t, unsigned reg, unsigned vvvv, Operand rm)
     }
 }
 
-/* In T1 are the low bits of its address. */
-static void check_alignment(Trans *t, unsigned bytes)
+/* The host's address has the low bits of the guest's; without T0 it is T1 and a displacement. */
+static void check_alignment(Trans *t, unsigned bytes, Operand m)
 {
     if (t->in->row->words & IN_ALIGNED) {
-        emit_op(&t->e, E_BYTE_RM, 0xf6, 0, host_reg(H_T1));     /* test */
+        unsigned address = m.index == H_NONE && m.disp & (int32_t)(bytes - 1) ? H_T0 : H_T1;
+        if (address == H_T0) {
+            emit_lea(&t->e, H_T0, m);
+        }
+        emit_op(&t->e, E_BYTE_RM, 0xf6, 0, host_reg(address));  /* test */
         emit8(&t->e, bytes - 1);
         trans_slow_if(t, CC_NE);
     }
@@ -173,7 +177,11 @@ bool trans_host(Trans *t)
         if (!trans_memory(t, bytes, is_memory(r->operand[0].kind), scratches, &rm)) {
             return false;
         }
-        check_alignment(t, bytes);
+        check_alignment(t, bytes, rm);
+        if (in->enc == X86_EVEX && rm.disp) {
+            emit_lea(&t->e, H_T1, rm);                          /* a displacement of a byte would be scaled */
+            rm = host_mem(H_T1, 0);
+        }
     }
     take_general(t, &g);
     if (r->flags_read | written) {
