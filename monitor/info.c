@@ -109,6 +109,17 @@ static bool info_accel(Session *s, bool all, GString *out, GError **errp)
     return true;
 }
 
+static bool info_dbt(Session *s, bool all, GString *out, GError **errp)
+{
+    const Accel *a = s->all->host.accel(s->all->host.opaque);
+
+    if (strcmp(a->ops->name, "dbt")) {
+        g_string_append_printf(out, "guest code is run by %s: see info accel\n", a->ops->name);
+        return true;
+    }
+    return info_accel(s, all, out, errp);
+}
+
 /* ---- devices ---- */
 
 static void device_info(Device *d, GString *out)
@@ -321,6 +332,7 @@ static const struct InfoItem {
     { "block", info_block, "drives and what is in them" },
     { "chardev", info_chardev, "character devices" },
     { "cpus", info_cpus, "processors and where they are" },
+    { "dbt", info_dbt, "the translator's counters: what it translated and what not, exits, the hottest blocks" },
     { "display", info_display, "size of the screen, and its text in a text mode" },
     { "icount", info_icount, "with -icount: instructions executed, guest time, hash of registers and memory" },
     { "irq", info_irq, "interrupt lines of the ISA bus" },

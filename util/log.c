@@ -14,6 +14,7 @@
 const LogName log_channels[] = {
     { "int", LOG_INT, "interrupts and exceptions as they are delivered" },
     { "in_asm", LOG_IN_ASM, "guest code when it is first decoded" },
+    { "op", LOG_OP, "for each instruction of a translated block whether code runs it or its handler" },
     { "out_asm", LOG_OUT_ASM, "the host code that a block is translated to" },
     { "exec", LOG_EXEC, "every block entered (large)" },
     { "cpu", LOG_CPU, "registers at every block entered (larger)" },

@@ -12,7 +12,6 @@
 enum { COUNTED_BELOW = 1 << 28 };
 enum { CACHE_LEAST = 64 << 10, CACHE_DEFAULT = 32 << 20, CACHE_MOST = 1 << 30 };
 enum { FIRST_RUNS_DEFAULT = 1, FIRST_RUNS_MOST = 1 << 20 };
-enum { HANDLED_SHOWN = 40 };
 
 static uint64_t rip_of(const X86Cpu *c, uint64_t offset)
 {
@@ -253,6 +252,9 @@ static void run_code(DbtVcpu *v, X86Cpu *c, const Block *b)
     /* Before what follows, which may raise the fault of a fetch */
     c->insn_count += v->engine.left - (uint64_t)c->dbt.left;
     v->engine.left = (uint64_t)c->dbt.left;
+    if (G_UNLIKELY(atomic_load_explicit(&c->vcpu.requests, memory_order_relaxed))) {
+        dbt_sample(v);
+    }
     switch (why) {
     case EXIT_LINK:
         follow_link(v, c);
@@ -278,24 +280,6 @@ static void run_code(DbtVcpu *v, X86Cpu *c, const Block *b)
     }
 }
 
-/* From the entry on, as far as it is code; positions are those in the cache. */
-static void log_code(const DbtVcpu *v, const X86Cpu *c, const Block *b)
-{
-    const uint8_t *p = (const uint8_t *)b->code - v->cache.exec, *end = v->cache.rw + v->cache.used;
-    g_autoptr(GString) text = g_string_new(NULL);
-
-    log_printf("OUT: cpu%u %" PRIx64 ", %u instructions, %zu bytes\n", c->vcpu.index, c->regs[X86_RIP], b->count,
-               (size_t)(end - p));
-    for (unsigned n; p < end; p += n) {
-        g_string_truncate(text, 0);
-        n = x86_disas(p, (size_t)(end - p), (uint64_t)(p - v->cache.rw), 64, text);
-        if (!n) {
-            break;
-        }
-        log_printf("0x%08zx:  %s\n", (size_t)(p - v->cache.rw), text->str);
-    }
-}
-
 /* Is there code for the block?  NULL: look for it again, all blocks are gone. */
 static bool has_code(DbtVcpu *v, Block **b)
 {
@@ -307,9 +291,7 @@ static bool has_code(DbtVcpu *v, Block **b)
     }
     switch (dbt_translate(v, *b)) {
     case DBT_DONE:
-        if (log_on(LOG_OUT_ASM)) {
-            log_code(v, v->engine.cpu, *b);
-        }
+        dbt_report_translated(v, *b);
         return true;
     case DBT_NO_ROOM:
         blocks_flush(&v->engine);
@@ -369,13 +351,14 @@ static bool init(EngineVcpu *ev, GError **errp)
     v->stats.handled = g_new0(uint64_t, OP_COUNT + 1);
     ev->cpu->dbt.jump = (uintptr_t)v->jump;
     dbt_make_thunks(v);
-    return true;
+    return !((Dbt *)ev->engine)->perfmap || dbt_perfmap_open(v, errp);
 }
 
 static void fini(EngineVcpu *ev)
 {
     DbtVcpu *v = (DbtVcpu *)ev;
 
+    dbt_perfmap_close(v);
     dbt_cache_fini(&v->cache);
     g_array_free(v->links, true);
     g_free(v->jump);
@@ -396,6 +379,7 @@ static Accel *create(Machine *m, const KeyVals *options, GError **errp)
     Dbt *a = (Dbt *)engine_create(m, sizeof(Dbt), &code);
 
     a->cache_size = keyvals_num(options, "cache-size", CACHE_DEFAULT);
+    a->perfmap = keyvals_bool(options, "perfmap", false);
     a->first_runs = (uint32_t)keyvals_num(options, "first-runs", FIRST_RUNS_DEFAULT);
     return &a->engine.accel;
 }
@@ -409,76 +393,10 @@ static RunExit dbt_run(Accel *accel, Vcpu *vcpu, uint64_t max_insns, GError **er
     return engine_run(accel, vcpu, max_insns, errp);
 }
 
-static void count(GString *out, const char *what, uint64_t n)
-{
-    g_string_append_printf(out, "%-23s %" PRIu64 "\n", what, n);
-}
-
-/* What the table calls an operation. */
-static char *op_name(unsigned op)
-{
-    for (unsigned at = 0; at < 4 * 256; at++) {
-        const X86Row *r;
-        for (unsigned k = 0; (r = x86_row(at / 256, at % 256, k)); k++) {
-            if (r->op == op) {
-                return g_strndup(r->names, strcspn(r->names, "|{"));
-            }
-        }
-    }
-    return g_strdup_printf("operation %u", op);
-}
-
-/* The operations that were left to handlers most often. */
-static void info_handled(const DbtVcpu *v, GString *out)
-{
-    bool shown[OP_COUNT + 1] = { false };
-
-    g_string_append(out, "calls of handlers by operation:\n");
-    for (unsigned n = 0; n < HANDLED_SHOWN; n++) {
-        unsigned best = OP_COUNT;
-        for (unsigned op = 0; op < OP_COUNT; op++) {
-            if (!shown[op] && (best == OP_COUNT || v->stats.handled[op] > v->stats.handled[best])) {
-                best = op;
-            }
-        }
-        if (best == OP_COUNT || !v->stats.handled[best]) {
-            break;
-        }
-        shown[best] = true;
-        g_autofree char *name = op_name(best);
-        count(out, name, v->stats.handled[best]);
-    }
-}
-
-static void info(Accel *accel, Vcpu *vcpu, GString *out)
-{
-    const DbtVcpu *v = vcpu->accel_data;
-    static const char *const exits[EXIT_COUNT] = {
-        [EXIT_LOOKUP] = "exits to look up", [EXIT_LINK] = "exits to link",
-        [EXIT_FAR] = "exits to another page", [EXIT_STALE] = "exits, stale block",
-        [EXIT_BUDGET] = "exits, budget", [EXIT_HANDLERS] = "exits, not live",
-        [EXIT_TAIL] = "exits, page crossing",
-    };
-
-    engine_info(accel, vcpu, out);
-    g_string_append_printf(out, "translated blocks       %" PRIu64 ", instructions in them %" PRIu64
-                           ", bytes %" PRIu64 "\n", v->stats.translated, v->stats.insns, v->stats.bytes);
-    g_string_append_printf(out, "translated code         %zu of %zu KiB used, full %" PRIu64 " times\n",
-                           v->cache.used >> 10, v->cache.size >> 10, v->stats.full);
-    count(out, "links", v->stats.links);
-    count(out, "forwards", v->stats.forwards);
-    count(out, "accesses the slow way", v->stats.slow);
-    for (unsigned i = 0; i < EXIT_COUNT; i++) {
-        if (exits[i]) {
-            count(out, exits[i], v->stats.exits[i]);
-        }
-    }
-    info_handled(v, out);
-}
-
 static const KeySpec options[] = {
     { "cache-size", KEY_SIZE, "memory for translated code (default 32M)",
       .min = CACHE_LEAST, .max = CACHE_MOST },
+    { "perfmap", KEY_BOOL, "name translated blocks in /tmp/perf-PID.map, for perf report (default off)" },
     { "first-runs", KEY_UINT, "how often a block is run by handlers before it is translated (default 1)",
       .max = FIRST_RUNS_MOST },
     { NULL }
@@ -499,5 +417,5 @@ const AccelOps accel_dbt = {
     .set_breakpoint = engine_set_breakpoint,
     .set_watchpoints = engine_set_watchpoints,
     .insn_count = engine_insn_count,
-    .info = info,
+    .info = dbt_info,
 };

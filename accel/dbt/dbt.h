@@ -10,6 +10,7 @@
 #ifndef ACCEL_DBT_DBT_H
 #define ACCEL_DBT_DBT_H
 
+#include <stdio.h>
 #include "accel/engine.h"
 
 /* Why translated code comes back.  The registers are in X86Cpu by then, RIP too. */
@@ -59,11 +60,16 @@ enum { DBT_JUMP_BITS = 14, DBT_JUMP_SIZE = 1 << DBT_JUMP_BITS };
 enum { KEY_COUNTED = KEY_ACCEL };
 enum { DBT_NEVER = 0xffffffff /* Block.runs of one that is not worth translating */ };
 
+/* Where requests found the processor. */
+enum { DBT_SAMPLES = 64 };
+typedef struct DbtSample {
+    uint64_t rip, n;
+} DbtSample;
+
 typedef struct DbtCache {
     uint8_t *rw;                /* the memory, writable; and executable `exec` bytes further on */
     ptrdiff_t exec;
     size_t size, used, start;   /* code of blocks begins at `start` */
-    int fd;
 } DbtCache;
 
 typedef struct DbtVcpu {
@@ -72,6 +78,7 @@ typedef struct DbtVcpu {
     GArray *links;              /* of DbtLink: numbers are in the code */
     DbtJump *jump;
     const X86Insn *calling;     /* the first instruction whose handler runs on behalf of translated code */
+    FILE *perfmap;              /* or NULL */
     bool slow;                  /* ... it is dbt_run_slow() that calls it */
     bool in_code;               /* between `enter` and its return */
     struct {                    /* stubs that all code shares: x86_64/thunks.c */
@@ -84,6 +91,7 @@ typedef struct DbtVcpu {
         uint64_t translated, insns, bytes, full, links, forwards;
         uint64_t exits[EXIT_COUNT], slow;
         uint64_t *handled;      /* by operation: calls of handlers for what has no translator */
+        DbtSample hot[DBT_SAMPLES];
     } stats;
 } DbtVcpu;
 
@@ -91,11 +99,19 @@ typedef struct Dbt {
     Engine engine;              /* first */
     size_t cache_size;
     uint32_t first_runs;        /* by handlers, before a block is worth translating */
+    bool perfmap;
 } Dbt;
 
 /* ---- cache.c ---- */
 bool dbt_cache_init(DbtCache *c, size_t size, GError **errp);
 void dbt_cache_fini(DbtCache *c);
+
+/* ---- report.c ---- */
+void dbt_info(Accel *accel, Vcpu *vcpu, GString *out);
+void dbt_sample(DbtVcpu *v);
+void dbt_report_translated(const DbtVcpu *v, const Block *b);       /* that at RIP, the last in the cache */
+bool dbt_perfmap_open(DbtVcpu *v, GError **errp);
+void dbt_perfmap_close(DbtVcpu *v);
 
 /* ---- dbt.c: called by translated code ---- */
 /* The instruction at `in` by its handler, and those behind it that have no translation; `behind` is the

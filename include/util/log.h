@@ -24,6 +24,7 @@ typedef enum LogChannel {
     LOG_IO = 1 << 8,            /* every access to a device register */
     LOG_STATS = 1 << 9,         /* at the end: instructions executed and how fast */
     LOG_OUT_ASM = 1 << 10,       /* host code when it is made */
+    LOG_OP = 1 << 11,            /* who runs each instruction of it */
 } LogChannel;
 
 typedef struct LogName {

@@ -2,6 +2,9 @@
  * What only translated code can get wrong: jumps that stay linked when they should not, loops that hear
  * nothing, state in the middle of a block, a cache that fills up.
  */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 #include "accel/accel.h"
 #include "target/x86/alu.h"
 #include "x86_bench.h"
@@ -416,6 +419,35 @@ static void test_count_before_a_fetch_fault(void)
     finish();
 }
 
+/* perf(1) finds the names of blocks where it looks for them. */
+static void test_perfmap(void)
+{
+    g_autofree char *name = g_strdup_printf("/tmp/perf-%d.map", (int)getpid()), *text = NULL;
+
+    start_with("dbt,first-runs=0,perfmap=on");
+    PUT(AT_CODE, 0x90, 0xf4);
+    g_assert_cmpint(run_at(AT_CODE), ==, RUN_HALTED);
+    finish();
+    g_assert_true(g_file_get_contents(name, &text, NULL, NULL));
+    g_assert_nonnull(strstr(text, " guest-8000-cpl0\n"));
+    g_assert_cmpint(remove(name), ==, 0);
+}
+
+/* Requests tell where the time goes. */
+static void test_hottest_blocks(void)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    start();
+    PUT(AT_CODE, 0xeb, 0xfe);
+    GThread *t = g_thread_new("kick", kick, &c->vcpu);
+    g_assert_cmpint(run_at(AT_CODE), ==, RUN_REQUEST);
+    g_thread_join(t);
+    accel->ops->info(accel, &c->vcpu, text);
+    g_assert_nonnull(strstr(text->str, "0000000000008000        1\n"));
+    finish();
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -433,5 +465,7 @@ int main(int argc, char **argv)
     g_test_add_func("/dbt/rotations-are-the-interpreters", test_rotations_are_the_interpreters);
     g_test_add_func("/dbt/small-cache", test_small_cache);
     g_test_add_func("/dbt/count-before-a-fetch-fault", test_count_before_a_fetch_fault);
+    g_test_add_func("/dbt/perfmap", test_perfmap);
+    g_test_add_func("/dbt/hottest-blocks", test_hottest_blocks);
     return g_test_run();
 }
