@@ -132,6 +132,8 @@ static RunStop slice(Runner *r, X86Cpu *c, bool step)
     if (why == RUN_HALTED) {
         ic->turn_left = 0;
     }
+    /* What made it runnable was nothing after all: that must not keep time from going on */
+    ic->in_vain = why == RUN_HALTED && !done ? ic->in_vain + 1 : 0;
     if (why == RUN_DEBUG && reverse_busy(r->reverse)) {
         reverse_hit(r->reverse, c);
         return STOP_NONE;
@@ -164,7 +166,8 @@ static bool step(Runner *r)
     }
     ic->fired += clock_fire(m->clock);
     X86Cpu *c = pick(m);
-    if (!c) {
+    if (!c || ic->in_vain >= m->vcpus->len) {
+        ic->in_vain = 0;
         idle(r);
         return true;
     }

@@ -399,11 +399,15 @@ size_t chardev_write(CharBack *c, const uint8_t *buf, size_t len)
         }
         done += n;
     }
-    /* Where time is counted the guest must not see how fast the host takes it */
-    keep = clock_counted(loop_clock(c->loop)) ? len - done : MIN(len - done, CHAR_OUT_MAX - c->out->len);
+    bool counted = clock_counted(loop_clock(c->loop));
+    keep = MIN(len - done, (counted ? CHAR_COUNTED_MAX : CHAR_OUT_MAX) - c->out->len);
     if (keep) {
         g_byte_array_append(c->out, buf + done, keep);
         char_fd_update(c);
+    }
+    if (counted) {                      /* the guest must not see how fast the host takes it */
+        c->dropped += len - done - keep;
+        return len;
     }
     return done + keep;
 }

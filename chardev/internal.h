@@ -11,7 +11,7 @@
 #include "chardev/chardev.h"
 #include "util/keyval.h"
 
-enum { CHAR_OUT_MAX = 64 * 1024, CHAR_FRONTS = 8, MUX_INPUT_MAX = 4096 };
+enum { CHAR_OUT_MAX = 64 * 1024, CHAR_FRONTS = 8, MUX_INPUT_MAX = 4096, CHAR_COUNTED_MAX = 16 << 20 };
 
 typedef struct CharKind {
     const char *name, *summary;

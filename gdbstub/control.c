@@ -117,6 +117,9 @@ void gdb_check_stop(GdbServer *g)
         return;
     }
     g->waiting = false;
+    if (runner_can_reverse(g->host.runner)) {
+        runner_reverse(g->host.runner, REVERSE_NOT, 0);         /* interrupted on its way: it stays here */
+    }
     cpu = pick(g);
     if (g->reset_seen) {
         if (!g->restarting) {

@@ -29,6 +29,7 @@ struct Icount {
     uint64_t fired;             /* timers, so far */
     unsigned turn;              /* whose slice it is, and how much of it is left */
     uint64_t turn_left;
+    unsigned in_vain;           /* slices, one after the other, that executed nothing */
     int64_t idle_since;         /* host time, in us, since when the guest is idle; 0: it is not */
     int64_t idle_from;          /* guest time then */
     bool stays;                 /* the guest cannot end the machine */
