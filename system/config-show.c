@@ -144,7 +144,11 @@ static void command_line(const Config *c, GPtrArray *words)
     }
     if (c->rr_record || c->rr_replay) {
         g_autofree char *file = keyval_escape(c->rr_record ? c->rr_record : c->rr_replay);
-        add(words, "-rr", "%s=%s", c->rr_record ? "record" : "replay", file);
+        if (c->rr_record) {
+            add(words, "-rr", "record=%s", file);
+        } else {
+            add(words, "-rr", "replay=%s,history=%" G_GUINT64_FORMAT "M", file, c->rr_history >> 20);
+        }
     }
     flag(words, c->paused, "-S");
     flag(words, c->no_reboot, "-no-reboot");
