@@ -96,10 +96,11 @@ static void begin_in(X86Cpu *c, const Block *b)
     set_tags(c, b->key);
 }
 
-/* RIP is where it may: its code, if nothing is to be done before it; NULL: run() has to see. */
+/* RIP is where it may: its code, if nothing is to be done before it; NULL: run() has to see.  Where instructions
+ * are counted they are accounted for on the way out: time may depend on them. */
 static const void *next_code(DbtVcpu *v, X86Cpu *c)
 {
-    if (!engine_undisturbed(&v->engine, c)) {
+    if ((v->engine.key_bits & KEY_COUNTED) || !engine_undisturbed(&v->engine, c)) {
         return NULL;
     }
     const Block *b = engine_known(&v->engine, c, engine_linear_rip(c), c->mode | v->engine.key_bits);
