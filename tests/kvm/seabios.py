@@ -41,11 +41,20 @@ def boots(tinamou, options, port, want):
             p.communicate()
 
 
+def stats(tinamou, options):
+    """-d stats has no number of instructions here, and says so."""
+    done = subprocess.run([tinamou, *options, '-m', '16', '-display', 'none', '-vga', 'none', '-S', '-d', 'stats', '-monitor',
+                           'stdio'], input='quit\n', capture_output=True, text=True, timeout=DEADLINE)
+    assert done.returncode == 0 and 'stats: 0 instructions' in done.stderr, done
+
+
 def main(tinamou, case, *options):
     if not os.path.exists('/dev/kvm') or not os.access('/dev/kvm', os.R_OK | os.W_OK):
         print('there is no /dev/kvm that may be used')
         sys.exit(77)
-    if case == 'firmware':
+    if case == 'stats':
+        stats(tinamou, options)
+    elif case == 'firmware':
         boots(tinamou, options, '0x402', 'No bootable device')
     else:
         boots(tinamou, options, '0xe9', 'the boot sector runs')

@@ -85,6 +85,33 @@ static void steps(void)
     bench_free(b);
 }
 
+/* Each of these is one step: an access that is answered here, and HLT, which halts. */
+static void step_over_ports_and_hlt(void)
+{
+    static const uint8_t code[] = {
+        0xe6, 0xf8, 0x40,               /* out 0f8h, al; inc ax */
+        0xe4, 0xf8, 0x40,               /* in al, 0f8h; inc ax */
+        0x26, 0xa2, 0x00, 0x00, 0x40,   /* mov es:[0], al: device memory; inc ax */
+        0xf4, 0x40,                     /* hlt; inc ax */
+    };
+    static const uint8_t behind[] = { 2, 3, 5, 6, 10, 11, 12 };
+
+    if (!kvm_usable()) {
+        return;
+    }
+    Bench *b = bench_new(1, "kvm");
+    X86Cpu *c = b->c[0];
+    bench_load(b, code, sizeof(code));
+    x86_seg_set_real(c, X86_ES, 0xd000);
+    for (unsigned i = 0; i < G_N_ELEMENTS(behind); i++) {
+        g_assert_false(c->vcpu.halted);
+        bench_run(b, 1);
+        g_assert_cmphex(c->regs[X86_RIP], ==, TEST_CODE + behind[i]);
+    }
+    g_assert_true(c->vcpu.halted);
+    bench_free(b);
+}
+
 /* With local APICs in the kernel the interpreter cannot run the guest: a clear error. */
 static void limits(void)
 {
@@ -136,6 +163,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/kvm/debug/accesses-stop", accesses_stop);
     g_test_add_func("/kvm/debug/steps", steps);
+    g_test_add_func("/kvm/debug/step-over-ports-and-hlt", step_over_ports_and_hlt);
     g_test_add_func("/kvm/debug/limits", limits);
     g_test_add_func("/kvm/debug/registers", registers);
     return g_test_run();
