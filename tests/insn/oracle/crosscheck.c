@@ -313,6 +313,8 @@ int main(int argc, char **argv)
     }
     if (!open_engines(&k, &err)) {
         printf("%s\n", err->message);
+        close_engines(&k);
+        g_tree_destroy(k.tally);
         return SKIPPED;
     }
     uint64_t from = (seed ? (uint64_t)seed : (uint64_t)g_get_real_time() << 16 | (g_random_int() & 0xffff)) & INT64_MAX;
