@@ -317,6 +317,9 @@ int main(int argc, char **argv)
         g_tree_destroy(k.tally);
         return SKIPPED;
     }
+    if (!seed && g_getenv("INSN_ORACLE_SEED")) {
+        seed = g_ascii_strtoll(g_getenv("INSN_ORACLE_SEED"), NULL, 10);
+    }
     uint64_t from = (seed ? (uint64_t)seed : (uint64_t)g_get_real_time() << 16 | (g_random_int() & 0xffff)) & INT64_MAX;
     k.generator = generator_new(from);
     k.avx512 = k.first->ops->has(k.first, x86_row(X86_EVEX * 8 + 1, 0x10, 0));
