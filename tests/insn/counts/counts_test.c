@@ -59,7 +59,9 @@ static Bench *start(unsigned bits, Accel **accel)
     } else {
         bench_protected(b, 0);
     }
-    g_assert_true(x86_write_cr4(b->c, b->c->cr4 | CR4_OSFXSR));
+    g_assert_true(x86_write_cr4(b->c, b->c->cr4 | CR4_OSFXSR | CR4_OSXSAVE));
+    b->c->xcr0 = XCR0_X87 | XCR0_SSE | XCR0_AVX;                /* what any host of the translator has */
+    x86_mode_changed(b->c);
     *accel = accel_open(b->m, "dbt", &err);
     g_assert_no_error(err);
     g_assert_true((*accel)->ops->vcpu_create(*accel, &b->c->vcpu, &err));
