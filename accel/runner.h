@@ -15,7 +15,7 @@ struct Runner {
     Accel *accel;
     GMutex lock;                /* guards what follows; inside the machine lock, never around it */
     GCond changed;
-    bool running, quitting;
+    _Atomic bool running, quitting;     /* read without it by the driver */
     unsigned parked;            /* threads that sleep in park() */
     uint64_t resumes;           /* counts runner_resume(): a parked thread waits for the next */
     unsigned n_threads, n_vcpus;
