@@ -419,6 +419,29 @@ static void test_count_before_a_fetch_fault(void)
     finish();
 }
 
+/* Through FS in 32-bit code: with a base, with a limit, and with a base that makes the address wrap. */
+static void test_segments_with_a_base(void)
+{
+    start();
+    bench_protected(b, 0);
+    /* mov eax, fs:[ebx]; mov fs:[ebx + 4], eax; hlt */
+    PUT(AT_CODE, 0x64, 0x8b, 0x03, 0x64, 0x89, 0x43, 0x04, 0xf4);
+    PUT(AT_HANDLER + EXC_GP * 16, 0xf4);
+    poke(b, 0x300010, 0x12345678, 4);
+    for (unsigned i = 0; i < 9; i++) {
+        uint32_t base = i % 3 == 1 ? 0x300020 : 0x300000, limit = i % 3 == 2 ? 0x13 : 0xffffffff;
+        x86_seg_set(c, X86_FS, SEL_DATA0, base, limit, AR_DATA32);
+        c->regs[X86_RBX] = 0x300010u - base;
+        c->regs[X86_RAX] = 0;
+        c->regs[X86_RSP] = AT_STACK0;
+        poke(b, 0x300014, 0, 4);
+        g_assert_cmpint(run_at(AT_CODE), ==, RUN_HALTED);
+        g_assert_cmphex(c->regs[X86_RAX], ==, 0x12345678);
+        g_assert_cmphex(peek(b, 0x300014, 4), ==, limit == 0x13 ? 0 : 0x12345678);     /* #GP */
+    }
+    finish();
+}
+
 /* perf(1) finds the names of blocks where it looks for them. */
 static void test_perfmap(void)
 {
@@ -465,6 +488,7 @@ int main(int argc, char **argv)
     g_test_add_func("/dbt/rotations-are-the-interpreters", test_rotations_are_the_interpreters);
     g_test_add_func("/dbt/small-cache", test_small_cache);
     g_test_add_func("/dbt/count-before-a-fetch-fault", test_count_before_a_fetch_fault);
+    g_test_add_func("/dbt/segments-with-a-base", test_segments_with_a_base);
     g_test_add_func("/dbt/perfmap", test_perfmap);
     g_test_add_func("/dbt/hottest-blocks", test_hottest_blocks);
     return g_test_run();

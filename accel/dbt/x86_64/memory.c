@@ -69,7 +69,7 @@ bool trans_effective(Trans *t, unsigned to)
     return true;
 }
 
-bool trans_address(Trans *t, unsigned to)
+static bool offset_of_operand(Trans *t, unsigned to)
 {
     const X86Insn *in = t->in;
 
@@ -78,7 +78,21 @@ bool trans_address(Trans *t, unsigned to)
             return false;
         }
         emit_imm(&t->e, to, in->imm);
-    } else if (!trans_effective(t, to)) {
+        return true;
+    }
+    return trans_effective(t, to);
+}
+
+static Operand segment_field(unsigned seg, size_t field)
+{
+    return host_gs((int32_t)(offsetof(X86Cpu, seg) + seg * sizeof(X86Segment) + field));
+}
+
+bool trans_address(Trans *t, unsigned to)
+{
+    const X86Insn *in = t->in;
+
+    if (!offset_of_operand(t, to)) {
         return false;
     }
     if (in->segment < X86_FS && (t->code64 || in->segment != X86_CS)) {
@@ -87,8 +101,23 @@ bool trans_address(Trans *t, unsigned to)
     if (!t->code64) {
         return false;
     }
-    emit_op(&t->e, E_W, 0x03, to, host_gs((int32_t)(offsetof(X86Cpu, seg) + in->segment * sizeof(X86Segment)
-                                                      + offsetof(X86Segment, base))));
+    emit_op(&t->e, E_W, 0x03, to, segment_field(in->segment, offsetof(X86Segment, base)));
+    return true;
+}
+
+/* Through FS or GS in 32-bit code, where a C library has its thread's data: without limit, else the slow way.
+ * A segment whose last offset is ~0 begins at 0 (X86Segment). */
+static bool address_with_base(Trans *t, bool write)
+{
+    const size_t last = write ? offsetof(X86Segment, write_hi) : offsetof(X86Segment, read_hi);
+
+    if (!offset_of_operand(t, H_T1)) {
+        return false;
+    }
+    emit_alu_imm(&t->e, E_W, ALU_CMP, segment_field(t->in->segment, last), -1);
+    trans_slow_if(t, CC_NE);
+    trans_flags_clobbered(t);
+    emit_op(&t->e, 0, 0x03, H_T1, segment_field(t->in->segment, offsetof(X86Segment, base)));
     return true;
 }
 
@@ -146,11 +175,13 @@ Operand trans_probe(Trans *t, unsigned bytes, bool write, bool one_register)
 
 bool trans_memory(Trans *t, unsigned bytes, bool write, bool one_register, Operand *out)
 {
-    if (trans_share(t, bytes, write, out)) {
+    bool based = !t->code64 && t->in->segment >= X86_FS;
+
+    if (!based && trans_share(t, bytes, write, out)) {
         return true;
     }
     trans_flags_saved(t);
-    if (!trans_address(t, H_T1)) {
+    if (!(based ? address_with_base(t, write) : trans_address(t, H_T1))) {
         return false;
     }
     *out = trans_probe(t, bytes, write, one_register);

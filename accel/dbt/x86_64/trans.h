@@ -33,7 +33,7 @@
 
 enum { H_FLAGS = H_RAX, H_T0 = H_RCX, H_T1 = H_R15 };
 enum { FLAGS_AX = 1, FLAGS_HOST = 2 };
-enum { MAX_SLOW = 3 * BLOCK_INSNS, MAX_SIDE = 2 * BLOCK_INSNS + 2 };
+enum { MAX_SLOW = 4 * BLOCK_INSNS, MAX_SIDE = 2 * BLOCK_INSNS + 2 };
 
 typedef struct SlowJump {       /* to what runs `count` instructions from `insn` on by their handlers */
     uint8_t *jump;
