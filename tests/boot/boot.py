@@ -5,6 +5,7 @@ Usage: boot.py --tinamou EXE --guests DIR CASE
 A case is a function below; `boot.py --list` names them.  Exit status 77: skipped, with the reason.
 """
 import argparse
+import difflib
 import os
 import pathlib
 import re
@@ -99,10 +100,11 @@ def linux_replay(tinamou, files):
                     g.expect(r'tinamou-guest: shell[^#]*# ', 'a prompt')
                     g.send('head -c 16 /dev/urandom | md5sum; cat /proc/uptime; poweroff -f\n')
                 assert g.wait_exit() == 0
-                said.append(re.search(r'(?s)^(.*Power down).*stats: (\d+ instructions in [\d.]+ s, hash \w+)', g.serial).groups())
+                whole = re.sub(r'\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1bc', '', g.serial)  # those that came in two pieces
+                said.append(re.search(r'(?s)(init reached.*Power down).*stats: (\d+ instructions in [\d.]+ s, hash \w+)', whole).groups())
                 assert 'ended as recorded' in g.serial or rr == 'record', g.serial[-400:]
         assert said[0][1] == said[1][1], (said[0][1], said[1][1])
-        assert said[0][0] == said[1][0], 'the output differs'
+        assert said[0][0] == said[1][0], '\n'.join(difflib.unified_diff(*(text.splitlines() for text, _ in said)))
         print(said[0][1])
 
 
