@@ -10,7 +10,7 @@
 
 /* Budgets below this are counted exactly; above, nobody asks for so much but to run until stopped. */
 enum { COUNTED_BELOW = 1 << 28 };
-enum { CACHE_LEAST = 64 << 10, CACHE_DEFAULT = 32 << 20, CACHE_MOST = 1 << 30 };
+enum { CACHE_LEAST = 64 << 10, CACHE_DEFAULT = 48 << 20, CACHE_MOST = 1 << 30 };
 enum { FIRST_RUNS_DEFAULT = 1, FIRST_RUNS_MOST = 1 << 20 };
 
 static uint64_t rip_of(const X86Cpu *c, uint64_t offset)
@@ -395,7 +395,7 @@ static RunExit dbt_run(Accel *accel, Vcpu *vcpu, uint64_t max_insns, GError **er
 }
 
 static const KeySpec options[] = {
-    { "cache-size", KEY_SIZE, "memory for translated code (default 32M)",
+    { "cache-size", KEY_SIZE, "memory for translated code (default 48M)",
       .min = CACHE_LEAST, .max = CACHE_MOST },
     { "perfmap", KEY_BOOL, "name translated blocks in /tmp/perf-PID.map, for perf report (default off)" },
     { "first-runs", KEY_UINT, "how often a block is run by handlers before it is translated (default 1)",
