@@ -47,7 +47,7 @@ typedef struct Apic {
     uint8_t tpr;
     bool lint0;                 /* level of the pin: not the chip's */
     bool extint;                /* an ExtINT message waits for the 8259's vector */
-    int64_t count_start;        /* guest time the timer was last loaded */
+    int64_t count_start;        /* guest time the timer was loaded, had it always had this divisor */
     uint64_t tsc_deadline;      /* IA32_TSC_DEADLINE; 0: not armed */
     Timer timer;
 } Apic;

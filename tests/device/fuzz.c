@@ -314,11 +314,12 @@ static int run_all(unsigned seeds, unsigned n_ops)
 int main(int argc, char **argv)
 {
     char *cls = NULL, *replay_path = NULL;
-    int seed = -1, n_ops = 3000, seeds = 2;
+    int n_ops = 3000, seeds = 2;
+    gint64 seed = -1;
     gboolean print = FALSE;
     const GOptionEntry entries[] = {
         { "class", 0, 0, G_OPTION_ARG_STRING, &cls, "one device class, or 'board'", "NAME" },
-        { "seed", 0, 0, G_OPTION_ARG_INT, &seed, "one seed", "N" },
+        { "seed", 0, 0, G_OPTION_ARG_INT64, &seed, "one seed", "N" },
         { "seeds", 0, 0, G_OPTION_ARG_INT, &seeds, "fixed seeds for each class", "N" },
         { "ops", 0, 0, G_OPTION_ARG_INT, &n_ops, "operations in a run", "N" },
         { "print", 0, 0, G_OPTION_ARG_NONE, &print, "print each operation before it is done", NULL },

@@ -275,6 +275,28 @@ static void test_timer_one_shot(void)
     done(h);
 }
 
+/* A larger divisor moves the beginning back, to before power-on perhaps: that was refused as a state. */
+static void test_timer_began_before_power_on(void)
+{
+    Harness *h = two_cpus();
+    Device *apic = h->vcpu[0].intctl_opaque;
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    GError *err = NULL;
+
+    wr(h, DIVIDE, 0xb);
+    wr(h, INITIAL, 1000000);
+    step(h, 500000);
+    wr(h, DIVIDE, 0xa);                         /* by 128 */
+    state_save(apic->cls->state, apic, bytes);
+    wr(h, INITIAL, 1);
+    g_assert_true(state_load(apic->cls->state, apic, bytes->data, bytes->len, &err));
+    g_assert_no_error(err);
+    g_assert_cmpuint(rd(h, CURRENT), ==, 500000);
+    step(h, 128 * 1000);
+    g_assert_cmpuint(rd(h, CURRENT), ==, 499000);
+    done(h);
+}
+
 static void test_timer_periodic(void)
 {
     Harness *h = two_cpus();
@@ -511,6 +533,7 @@ int main(int argc, char **argv)
     g_test_add_func("/apic/illegal-vector", test_illegal_vector);
     g_test_add_func("/apic/software-disable", test_software_disable);
     g_test_add_func("/apic/timer-one-shot", test_timer_one_shot);
+    g_test_add_func("/apic/timer-began-before-power-on", test_timer_began_before_power_on);
     g_test_add_func("/apic/timer-periodic", test_timer_periodic);
     g_test_add_func("/apic/timer-tsc-deadline", test_timer_tsc_deadline);
     g_test_add_func("/apic/x2apic", test_x2apic);
