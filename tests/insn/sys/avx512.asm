@@ -32,18 +32,6 @@
     %1 [AREA]
 %endmacro
 
-; USER_WORKS name, section, instruction: in 64-bit code at level 3
-%macro USER_WORKS 3+.nolist
-    CASE %1, %2
-    USER %%user, CODE64_3
-    CHECK_EQ byte [vector], 0x80
-    jmp %%done
-%%user:
-    %3
-    int 0x80
-%%done:
-%endmacro
-
 ; ALL_ONES opmask: as many bits as there are
 %macro ALL_ONES 1.nolist
     kxnorq %1, %1, %1

@@ -10,18 +10,6 @@
 %define MISC_MONITOR (1 << 18)
 %define TSC_AUX 0xc0000103
 
-; CR4_SET bits, CR4_CLEAR bits
-%macro CR4_SET 1.nolist
-    mov rax, cr4
-    or rax, %1
-    mov cr4, rax
-%endmacro
-%macro CR4_CLEAR 1.nolist
-    mov rax, cr4
-    and rax, ~(%1)
-    mov cr4, rax
-%endmacro
-
 ; WITHOUT leaf, register, bit, label: there if the processor has not got it
 %macro WITHOUT 4.nolist
     mov eax, %1
@@ -29,18 +17,6 @@
     cpuid
     bt %2, %3
     jnc %4
-%endmacro
-
-; USER_WORKS name, section, instruction: at level 3
-%macro USER_WORKS 3+.nolist
-    CASE %1, %2
-    USER %%user, CODE64_3
-    CHECK_EQ byte [vector], 0x80
-    jmp %%done
-%%user:
-    %3
-    int 0x80
-%%done:
 %endmacro
 
 main:

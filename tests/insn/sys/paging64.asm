@@ -13,18 +13,6 @@
 %define CR4_SMAP (1 << 21)
 %define CR4_PKE  (1 << 22)
 
-; CR4_SET bits, CR4_CLEAR bits
-%macro CR4_SET 1.nolist
-    mov rax, cr4
-    or rax, %1
-    mov cr4, rax
-%endmacro
-%macro CR4_CLEAR 1.nolist
-    mov rax, cr4
-    and rax, ~(%1)
-    mov cr4, rax
-%endmacro
-
 ; LOAD_CR3 value (64 bits)
 %macro LOAD_CR3 1.nolist
     mov rax, %1
