@@ -605,14 +605,6 @@ static void test_debug_exception(void)
     g_assert_cmphex(peek(b, c->regs[X86_RSP] + 8, 4), ==, FL_RF | FL_1);
 }
 
-#define TEST(name) \
-    static void run_##name(void) \
-    { \
-        b = bench_new("max"); \
-        c = b->c; \
-        test_##name(); \
-        bench_free(b); \
-    }
 #define ALL_TESTS(X) \
     X(real_int) X(real_error_code_is_not_pushed) X(real_table_limit) X(real_stack_at_one) X(real_into_int3) \
     X(pm_same_level) X(pm_trap_gate_keeps_if) X(pm_error_code_and_rf) X(pm_16_bit_gate) X(pm_inner_level) \
@@ -622,7 +614,7 @@ static void test_debug_exception(void)
     X(vm_handler_must_be_level_0) X(vm_int_iopl) X(vm_redirection) X(long_same_level) X(long_inner_level) \
     X(long_ist) X(long_bad_gates) X(interrupt_needs_if) X(interrupt_waits_for_shadow) \
     X(interrupt_fault_is_no_double_fault) X(nmi_blocked_until_iret) X(init_and_sipi) X(debug_exception)
-ALL_TESTS(TEST)
+ALL_TESTS(BENCH_TEST)
 
 int main(int argc, char **argv)
 {

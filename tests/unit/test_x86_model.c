@@ -386,19 +386,11 @@ static void test_help_and_registers(void)
     g_assert_false(x86_register_value(c, "rxx", &v));
 }
 
-#define TEST(name) \
-    static void run_##name(void) \
-    { \
-        b = bench_new("max"); \
-        c = b->c; \
-        test_##name(); \
-        bench_free(b); \
-    }
 #define ALL_TESTS(X) \
     X(cpuid_vendor) X(cpuid_topology) X(cpuid_deep_topology) X(tsc_frequency) X(cpuid_instruction) \
     X(features_cover_the_table) X(models) X(limited_models) X(host_model) X(xcr0) X(small_model) \
     X(help_and_registers)
-ALL_TESTS(TEST)
+ALL_TESTS(BENCH_TEST)
 
 int main(int argc, char **argv)
 {

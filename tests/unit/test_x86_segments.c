@@ -318,19 +318,11 @@ static void test_long_ltr(void)
     assert_raised(b, with_ax(3, 0xf8), EXC_GP, 0xf8);               /* its upper half is beyond the limit */
 }
 
-#define TEST(name) \
-    static void run_##name(void) \
-    { \
-        b = bench_new("max"); \
-        c = b->c; \
-        test_##name(); \
-        bench_free(b); \
-    }
 #define ALL_TESTS(X) \
     X(load_data) X(load_ldt_selector) X(load_refused) X(load_null) X(load_stack) X(load_null_stack_in_long_mode) \
     X(load_fs_in_long_mode) X(push_and_pop) X(load_far_pointer) X(limit) X(expand_down) X(read_only_and_code) \
     X(lar_lsl) X(verr_verw) X(arpl) X(lldt) X(ltr) X(long_ltr)
-ALL_TESTS(TEST)
+ALL_TESTS(BENCH_TEST)
 
 int main(int argc, char **argv)
 {

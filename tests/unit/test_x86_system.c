@@ -723,21 +723,13 @@ static void test_reset_values(void)
     g_assert_cmphex(c->idt.limit, ==, 0xffff);
 }
 
-#define TEST(name) \
-    static void run_##name(void) \
-    { \
-        b = bench_new("max"); \
-        c = b->c; \
-        test_##name(); \
-        bench_free(b); \
-    }
 #define ALL_TESTS(X) \
     X(cr0) X(lmsw_smsw) X(entering_long_mode) X(cr4) X(pdptes) X(cr8) X(debug_registers) X(cli_sti) \
     X(popf) X(pushf) X(popf_vme) X(hlt_and_privilege) X(umip_and_tsd) X(table_registers) X(fs_gs_base) \
     X(ferr) X(in_out) X(port_rights) X(rep_ins) X(rep_ins_partial) X(rep_ins_16_bit) X(rep_outs) \
     X(msr_rules) X(rdmsr_wrmsr) X(tsc) X(machine_check_msrs) X(misc_enable) X(monitor_and_mwait) \
     X(reset_values)
-ALL_TESTS(TEST)
+ALL_TESTS(BENCH_TEST)
 
 int main(int argc, char **argv)
 {

@@ -697,14 +697,6 @@ static void test_sysenter(void)
     assert_raised(b, EXEC(b, 0x0f, 0x35), EXC_GP, 0);
 }
 
-#define TEST(name) \
-    static void run_##name(void) \
-    { \
-        b = bench_new("max"); \
-        c = b->c; \
-        test_##name(); \
-        bench_free(b); \
-    }
 #define ALL_TESTS(X) \
     X(real_jump) X(real_call_and_return) X(real_iret) X(unreal_mode) X(jump_direct) X(jump_refused) \
     X(call_and_return_same_level) X(call_stack_fault) X(return_outer) X(return_refused) X(iret_flags) \
@@ -713,7 +705,7 @@ static void test_sysenter(void)
     X(long_to_compatibility_cuts_offset) \
     X(task_call_and_return) X(task_gate_interrupt) X(task_16_bit) X(task_vm86) X(task_refused) \
     X(task_bad_segments) X(task_trap_flag) X(syscall) X(sysret_checks_rcx) X(sysenter)
-ALL_TESTS(TEST)
+ALL_TESTS(BENCH_TEST)
 
 int main(int argc, char **argv)
 {

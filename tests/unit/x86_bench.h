@@ -77,4 +77,14 @@ bool bench_serve(Bench *b);                             /* x86_serve_requests() 
         g_assert_cmphex((b)->c->regs[X86_RIP], ==, (b)->rip_before); \
     } while (0)
 
+/* run_NAME(): test_NAME() on a bench of its own, which is the file's `b`, its processor `c`. */
+#define BENCH_TEST(name) \
+    static void run_##name(void) \
+    { \
+        b = bench_new("max"); \
+        c = b->c; \
+        test_##name(); \
+        bench_free(b); \
+    }
+
 #endif
