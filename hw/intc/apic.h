@@ -1,6 +1,6 @@
 /*
- * Between apic-bus.c (who gets a message), apic.c (what one local APIC does with it), apic-timer.c
- * and ioapic.c (who hears of an EOI).
+ * Between apic-bus.c (who gets a message), apic.c (what one local APIC does with it), apic-registers.c,
+ * apic-timer.c and ioapic.c (who hears of an EOI).
  */
 #ifndef INTC_APIC_H
 #define INTC_APIC_H
@@ -13,6 +13,12 @@ enum { APIC_MAX = 255 };
 
 enum {                          /* IA32_APIC_BASE, SDM vol. 3, 11.4.4 and 11.12.1 */
     BASE_BSP = 1 << 8, BASE_X2APIC = 1 << 10, BASE_ENABLE = 1 << 11,
+    APIC_BASE_ADDRESS = 0xfee00000,
+};
+
+enum {
+    APIC_SVR_ENABLE = 1 << 8,
+    APIC_FIRST_VECTOR = 16,     /* 0..15 are illegal */
 };
 
 enum {                          /* registers: offset / 16, SDM vol. 3, table 11-1 */
@@ -74,9 +80,34 @@ bool apic_accept(Apic *a, const ApicMessage *msg);
 void apic_set_lint0(Apic *a, bool level);
 void apic_lint1_edge(Apic *a);
 bool apic_uses_mmio(const Apic *a);                     /* enabled, and not in x2APIC mode */
-uint32_t apic_read(Apic *a, unsigned reg);
-void apic_write(Apic *a, unsigned reg, uint32_t val);
 void apic_local_interrupt(Apic *a, unsigned lvt);
+uint8_t apic_processor_priority(const Apic *a);         /* PPR */
+void apic_update(Apic *a);                              /* after a change: tells the processor */
+void apic_report_error(Apic *a, uint32_t bit);          /* a bit of ESR */
+void apic_end_of_interrupt(Apic *a);
+void apic_reset_registers(Apic *a);
+bool apic_pending(void *apic);                          /* this and the next: IntCtl */
+int apic_acknowledge(void *apic);
+
+static inline bool apic_enabled(const Apic *a)
+{
+    return a->base & BASE_ENABLE;
+}
+
+static inline bool apic_in_x2apic(const Apic *a)
+{
+    return a->base & BASE_X2APIC;
+}
+
+static inline uint32_t apic_id(const Apic *a)
+{
+    return a->vcpu->apic_id;
+}
+
+/* apic-registers.c */
+uint32_t apic_read(Apic *a, unsigned reg);              /* reg: offset / 16 */
+void apic_write(Apic *a, unsigned reg, uint32_t val);
+extern const IntCtl apic_intctl;                        /* what the processor asks; opaque is its Apic */
 
 /* apic-timer.c */
 void apic_timer_init(Apic *a);
