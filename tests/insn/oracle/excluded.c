@@ -64,6 +64,21 @@ static bool iret_sets_ac(const OracleCase *c, const X86Insn *in)
         && (case_word(c, sp + 2 * size) & FL_AC);
 }
 
+/*
+ * A far call from 16- or 32-bit code to 64-bit code pushes in 64-bit mode on AMD's processors: an address above
+ * 4 GiB is a page fault that Linux, for an erratum of the K8, lets happen for ever.
+ */
+static bool calls_64_bit_code(const OracleCase *c, const X86Insn *in)
+{
+    uint32_t selector;
+
+    if (c->bits == 64 || in->row->op != OP_CALL_FAR) {
+        return false;
+    }
+    selector = in->mod3 ? in->imm2 : case_word(c, operand_linear(c, in) + in->opsize / 8);
+    return (selector & 0xfffc) == (SEL_USER64 & ~3);
+}
+
 /* Opcodes of the 0F map that are no instructions of ours, but of the host. */
 static bool host_has_more(const OracleCase *c)
 {
@@ -91,15 +106,11 @@ bool case_excluded(const OracleCase *c, const X86Insn *in)
     if (!in->row || in->row->op == OP_XSAVES || in->row->op == OP_XRSTORS) {
         return host_has_more(c);
     }
-    /* The push is checked in 64-bit mode: an address above 4 GiB is a page fault that Linux, for an erratum of
-     * AMD's K8, lets happen for ever. */
-    if (c->bits != 64 && in->row->op == OP_CALL_FAR && in->mod3 && (in->imm2 & ~3) == (SEL_USER64 & ~3)) {
-        return true;
-    }
     /* Code of the child itself: what its jumps there look like may come back as a case's bytes. */
     if (in->row->operand[0].kind == OPK_J
         && ((uint32_t)(CODE_AT + c->code_at + in->len + in->imm) & ~(uint32_t)(ORACLE_PAGE - 1)) == LOW_AT) {
         return true;
     }
-    return row_excluded(in->row) || iret_sets_ac(c, in) || (in->row->op == OP_INT && in->imm == 0x80);
+    return row_excluded(in->row) || iret_sets_ac(c, in) || calls_64_bit_code(c, in)
+        || (in->row->op == OP_INT && in->imm == 0x80);
 }

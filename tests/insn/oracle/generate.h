@@ -24,8 +24,8 @@ const uint8_t *case_background(void);   /* the same for all seeds: cases can be 
 bool generate(Generator *g, const Form *form, unsigned bits, OracleCase *c);
 /* All registers 0, flat segments, control words as FNINIT and RESET leave them, code at `at`. */
 void plain_case(OracleCase *c, unsigned bits, uint16_t at);
-/* Decode a case's bytes; row NULL: they are no instruction.  False: their end lies in the absent page. */
 bool runs_on(const X86Insn *in, const OracleCase *c);     /* what OracleCase.runs_on may be */
+/* Decode a case's bytes; row NULL: they are no instruction.  False: their end lies in the absent page. */
 bool decode_case(const OracleCase *c, X86Insn *in);
 
 bool has_operand(const X86Row *r, unsigned kind);       /* OPK_* */
@@ -33,6 +33,9 @@ bool has_operand(const X86Row *r, unsigned kind);       /* OPK_* */
 uint32_t case_word(const OracleCase *c, uint64_t linear);
 /* Where the segment begins that a segment register of the case names. */
 uint64_t segment_base(const OracleCase *c, unsigned seg);
+/* Of the operand in memory, whatever names its address: within its segment, and with the segment's base. */
+uint64_t operand_offset(const OracleCase *c, const X86Insn *in);
+uint64_t operand_linear(const OracleCase *c, const X86Insn *in);
 
 /* values.c */
 uint64_t random_integer(Rng *r);

@@ -43,6 +43,8 @@ typedef enum When {
     X87_STORE_STOPPED,                  /* by an exception, and natively a fault of its address */
     REX_B,
     WRAPS,                              /* the operand, at the address size */
+    OPMASKED_BOTH_FAULT,                /* an operand in memory under an opmask */
+    OPMASKED_AC_HIDES,                  /* #AC to us, nothing natively */
 } When;
 
 typedef struct Rule {
@@ -158,6 +160,10 @@ static const Rule rules[] = {
     { OP_VMASKMOVPD, BOTH_FAULT, AMD_HOST, { .which_fault = true, .cr2 = ~0ull }, MASKED_STORE_OF_AMD },
     { OP_VPMASKMOVD, BOTH_FAULT, AMD_HOST, { .which_fault = true, .cr2 = ~0ull }, MASKED_STORE_OF_AMD },
     { OP_VPMASKMOVQ, BOTH_FAULT, AMD_HOST, { .which_fault = true, .cr2 = ~0ull }, MASKED_STORE_OF_AMD },
+    { -1, OPMASKED_BOTH_FAULT, AMD_HOST, { .which_fault = true, .cr2 = ~0ull, .mxcsr = 0x3f },
+      "AMD takes the elements that the opmask leaves one by one, and may have computed with them; Intel looks at "
+      "limits, ends and alignment first" },
+    { -1, OPMASKED_AC_HIDES, AMD_HOST, { .all = true }, "and so what is aligned is the element, not the operand" },
     { OP_VCVTPS2PH, BOTH_FAULT, AMD_HOST, { .which_fault = true }, "AMD looks at the operand before it computes" },
     { OP_VCVTPS2PH, ALWAYS, AMD_HOST, { .mxcsr = 0x3f }, "and sets no flags when that faults" },
 };
@@ -171,46 +177,6 @@ static Host host(void)
 }
 
 static bool is_canonical(uint64_t v) { return (uint64_t)((int64_t)(v << 16) >> 16) == v; }
-
-static bool is_bit_of_string(const X86Row *row)
-{
-    return (row->op == OP_BT || row->op == OP_BTS || row->op == OP_BTR || row->op == OP_BTC)
-        && has_operand(row, OPK_G);
-}
-
-/* Of the operand in memory, whatever names its address. */
-static uint64_t offset_of(const OracleCase *c, const X86Insn *in)
-{
-    const uint64_t *regs = c->in.regs, mask = ~0ull >> (64 - in->addrsize);
-
-    if (has_operand(in->row, OPK_X)) {
-        return regs[X86_RSI] & mask;
-    }
-    if (has_operand(in->row, OPK_O)) {
-        return in->imm;
-    }
-    if (in->row->op == OP_XLAT) {
-        return (regs[X86_RBX] + (uint8_t)regs[X86_RAX]) & mask;
-    }
-    if (in->row->op == OP_MASKMOVQ || in->row->op == OP_MASKMOVDQU) {
-        return regs[X86_RDI] & mask;
-    }
-    uint64_t base = in->base < 16 ? regs[in->base] : in->base == X86_RIP ? c->in.rip + in->len : 0;
-    uint64_t bits = in->opsize, number = in->reg < 16 ? regs[in->reg] : 0;
-    uint64_t off = base + (in->index < 16 ? regs[in->index] << in->scale : 0) + (int64_t)in->disp;
-
-    if (is_bit_of_string(in->row)) {    /* volume 2, BT: the number's sign counts */
-        off += (int64_t)(number << (64 - bits)) >> (64 - bits) >> 3 & -(bits / 8);
-    }
-    return off & mask;
-}
-
-static uint64_t linear_of(const OracleCase *c, const X86Insn *in)
-{
-    uint64_t linear = offset_of(c, in) + segment_base(c, in->segment);
-
-    return c->bits == 64 ? linear : (uint32_t)linear;
-}
 
 static bool in_memory(const X86Insn *in) { return in->row && !in->mod3; }
 
@@ -243,9 +209,9 @@ static bool applies(const Rule *r, const OracleCase *c, const X86Insn *in, const
     switch (r->when) {
     case AFTER_PF_ABOVE: return native->vector == EXC_PF && native->cr2 >= 0x7ffffffff000;
     case OFFSET_NOT_CANONICAL:
-        return in->row && c->bits == 64 && in->segment >= X86_FS && !is_canonical(offset_of(c, in));
+        return in->row && c->bits == 64 && in->segment >= X86_FS && !is_canonical(operand_offset(c, in));
     case WRAPS_4G:
-        return c->bits != 64 && ((in_memory(in) && offset_of(c, in) > 0xffffff00)
+        return c->bits != 64 && ((in_memory(in) && operand_offset(c, in) > 0xffffff00)
                                  || (uint32_t)(c->in.regs[X86_RSP] - 1) < 64);
     case NEAR_BRANCH_66:
         return is_near_branch(in) && c->bits == 64 && in->opsize_prefix;
@@ -304,7 +270,11 @@ static bool applies(const Rule *r, const OracleCase *c, const X86Insn *in, const
             && is_of_address(native->vector);
     case REX_B: return in->rex & 1;
     case WRAPS:
-        return in_memory(in) && in->addrsize != 64 && offset_of(c, in) + 64 > ~0ull >> (64 - in->addrsize);
+        return in_memory(in) && in->addrsize != 64 && operand_offset(c, in) + 64 > ~0ull >> (64 - in->addrsize);
+    case OPMASKED_BOTH_FAULT:
+        return in_memory(in) && in->mask && ours->vector != ORACLE_NONE && native->vector != ORACLE_NONE;
+    case OPMASKED_AC_HIDES:
+        return in_memory(in) && in->mask && ours->vector == EXC_AC && native->vector == ORACLE_NONE;
     default: return true;
     }
 }
@@ -325,7 +295,7 @@ void undefined_results(const OracleCase *c, const X86Insn *in, const OracleResul
             u->cr2 |= r->what.cr2;
             u->which_fault |= r->what.which_fault;
             if (r->what.operand_byte) {
-                u->not_compared = linear_of(c, in) + r->what.operand_byte;
+                u->not_compared = operand_linear(c, in) + r->what.operand_byte;
             }
             u->x87 |= r->what.x87;
             u->memory |= r->what.memory;
