@@ -20,6 +20,7 @@ while read -r name command; do
     echo "@begin $name"
     sh -c "$command" >/tmp/out 2>&1 </dev/null
     status=$?
+    [ $status = 0 ] || cat /tmp/out
     echo "@end $name $status $(tail -n 1 /tmp/out | tr -d '\\r')"
 done </work.list
 poweroff -f
@@ -118,8 +119,8 @@ def real_programs(root):
     return have
 
 
-def make(file, busybox, programs, jobs):
-    """programs: name -> file, put into /bin; jobs: [(name, command)]."""
+def make(file, busybox, programs, jobs, more=()):
+    """programs: name -> file, put into /bin; jobs: [(name, command)]; more: programs with their libraries."""
     with tempfile.TemporaryDirectory() as root:
         for folder in ('bin', 'dev', 'proc', 'sys', 'tmp', 'data', 'usr/bin'):
             os.makedirs(f'{root}/{folder}')
@@ -129,6 +130,8 @@ def make(file, busybox, programs, jobs):
         wanted = {name for name, _ in jobs}
         if wanted & set(REAL):
             real_programs(root)
+        for path in more:
+            copy_program(root, path)
         data(f'{root}/data')
         with open(f'{root}/init', 'w', encoding='ascii') as f:
             f.write(INIT)
