@@ -198,6 +198,7 @@ static const struct { const char *program, *gap; } gaps[] = {
     { "gates64", "raises #PF where an access ends behind the canonical addresses, for #GP" },
     { "la57", "shows features in CPUID that KVM_GET_SUPPORTED_CPUID has not got" },
     { "long", "pushes no RF for a fault, and stores the first part of what faults in its second page" },
+    { "msrs", "takes any memory type for PAT" },
     { "pae", "turns paging on in long mode only" },
     { "paging", "turns paging on in long mode only" },
     { "paging64", "does not set the accessed flag on the way to a page fault" },

@@ -10,15 +10,6 @@
 %define MISC_MONITOR (1 << 18)
 %define TSC_AUX 0xc0000103
 
-; WITHOUT leaf, register, bit, label: there if the processor has not got it
-%macro WITHOUT 4.nolist
-    mov eax, %1
-    xor ecx, ecx
-    cpuid
-    bt %2, %3
-    jnc %4
-%endmacro
-
 main:
     ; ---- FSGSBASE (CPUID.7:EBX[0], CR4[16])
     WITHOUT 7, ebx, 0, .no_fsgsbase
