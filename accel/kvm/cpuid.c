@@ -35,7 +35,7 @@ static const FeatureWord feature_words[] = {
     { 0x80000001, 0, EDX, 0, CPUID_8000_0001_EDX },
     { 0x80000001, 0, ECX, 0, CPUID_8000_0001_ECX },
     { 0x80000007, 0, EDX, 1u << 8 /* invariant TSC */, CPUID_8000_0007_EDX },
-    { 0x80000008, 0, EBX, 0, CPUID_WORDS },
+    { 0x80000008, 0, EBX, 0, CPUID_8000_0008_EBX },
 };
 
 bool kvm_cpuid_init(Kvm *k, GError **errp)

@@ -18,8 +18,9 @@ typedef struct MsrRow {
 #define ROWS(number, n, step, f) { number, n, step, offsetof(X86Cpu, f), sizeof(uint64_t) }
 
 static const MsrRow rows[] = {
-    ROW(0x03b, tsc_adjust), ROW(0x048, spec_ctrl), ROW(0x174, sysenter_cs), ROW(0x175, sysenter_esp),
-    ROW(0x176, sysenter_eip), ROW(0x1a0, misc_enable), ROW(0x277, pat), ROW(0x2ff, mtrr_def_type),
+    ROW(0x03b, tsc_adjust), ROW(0x048, spec_ctrl), ROW(0x0e1, umwait_control),
+    ROW(0x174, sysenter_cs), ROW(0x175, sysenter_esp), ROW(0x176, sysenter_eip), ROW(0x1a0, misc_enable),
+    ROW(0x277, pat), ROW(0x2ff, mtrr_def_type),
     ROWS(0x200, 8, 2, mtrr_base), ROWS(0x201, 8, 2, mtrr_mask), ROWS(0x250, 1, 1, mtrr_fixed[0]),
     ROWS(0x258, 2, 1, mtrr_fixed[1]), ROWS(0x268, 8, 1, mtrr_fixed[3]), ROW(0xc0000081, star),
     ROW(0xc0000082, lstar), ROW(0xc0000083, cstar), ROW(0xc0000084, fmask), ROW(0xc0000102, kernel_gs_base),

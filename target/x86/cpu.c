@@ -196,6 +196,7 @@ void x86_reset(X86Cpu *c)
     c->pkru = 0;
     c->ferr = false;                                    /* the board resets its end */
     c->star = c->lstar = c->cstar = c->fmask = c->tsc_aux = 0;
+    c->umwait_control = 0;
     c->sysenter_cs = 0;
     c->sysenter_esp = c->sysenter_eip = 0;
     c->pat = 0x0007040600070406;                        /* 11.12.4 */

@@ -291,6 +291,7 @@ static void extended(const X86Cpu *c, uint32_t leaf, uint32_t out[4])
         out[EDX] = m->word[CPUID_8000_0007_EDX];
         break;
     case 0x80000008:
+        out[EBX] = m->word[CPUID_8000_0008_EBX];
         out[EAX] = m->phys_bits | (!x86_feature(c, FEAT_LM) ? 32u : x86_feature(c, FEAT_LA57) ? 57u : 48u) << 8;
         break;
     }

@@ -22,7 +22,7 @@ const X86Field x86_fields[] = {
     FIELD(tr.selector), FIELD(tr.base), FIELD(tr.limit), FIELD(tr.ar),
     FIELD(gdt.base), FIELD(gdt.limit), FIELD(idt.base), FIELD(idt.limit),
     FIELD(cr0), FIELD(cr2), FIELD(cr3), FIELD(cr4), FIELD(xcr0), FIELD(efer), ARRAY("dr", dr, 8),
-    FIELD(star), FIELD(lstar), FIELD(cstar), FIELD(fmask), FIELD(kernel_gs_base), FIELD(tsc_aux),
+    FIELD(star), FIELD(lstar), FIELD(cstar), FIELD(fmask), FIELD(kernel_gs_base), FIELD(tsc_aux), FIELD(umwait_control),
     FIELD(sysenter_cs), FIELD(sysenter_esp), FIELD(sysenter_eip),
     FIELD(pat), FIELD(mtrr_def_type), ARRAY("mtrr_fixed", mtrr_fixed, 11), ARRAY("mtrr_base", mtrr_base, 8),
     ARRAY("mtrr_mask", mtrr_mask, 8), FIELD(misc_enable), FIELD(tsc_adjust), FIELD(spec_ctrl),

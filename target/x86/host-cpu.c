@@ -16,7 +16,7 @@ bool x86_host_bit(unsigned feature)
         [CPUID_7_EBX] = { 7, 0, EBX }, [CPUID_7_ECX] = { 7, 0, ECX }, [CPUID_7_EDX] = { 7, 0, EDX },
         [CPUID_7_1_EAX] = { 7, 1, EAX }, [CPUID_D1_EAX] = { 0xd, 1, EAX },
         [CPUID_8000_0001_EDX] = { 0x80000001, 0, EDX }, [CPUID_8000_0001_ECX] = { 0x80000001, 0, ECX },
-        [CPUID_8000_0007_EDX] = { 0x80000007, 0, EDX },
+        [CPUID_8000_0007_EDX] = { 0x80000007, 0, EDX }, [CPUID_8000_0008_EBX] = { 0x80000008, 0, EBX },
     };
     uint32_t out[4];
     unsigned word = feature / 32;

@@ -399,6 +399,7 @@ static const Msr msrs[] = {
     { 0x08b, 1, "BIOS_SIGN_ID", FEAT_MSR, .read = read_microcode, .write = ignore, .valid = ~0ull },
     { 0x0ce, 1, "PLATFORM_INFO", FEAT_MSR, .read = read_platform_info, .write = ignore, .valid = ~0ull },
     { 0x0cd, 1, "FSB_FREQ", FEAT_MSR, .read = read_zero },
+    { 0x0e1, 1, "UMWAIT_CONTROL", FEAT_WAITPKG, FIELD(umwait_control), .valid = 0xfffffffd },
     { 0x0e2, 1, "PKG_CST_CONFIG_CONTROL", FEAT_MONITOR, .read = read_zero, .write = ignore, .valid = ~0ull },
     { 0x0fe, 1, "MTRRCAP", FEAT_MTRR, .read = read_mtrr_cap },
     { 0x10a, 1, "ARCH_CAPABILITIES", FEAT_ARCH_CAPABILITIES, .read = read_arch_capabilities },

@@ -80,7 +80,7 @@ static bool only_w_is_wrong(const Case *c)
 #define ONLY_INTEL "AMD has syscall outside long mode, Intel not (volume 2, SYSCALL)"
 #define XOP "FMA4 and XOP are AMD's"
 #define NO_CBW "name only: capstone has no cbw, cwd where 16 bits come from the mode or with 67"
-#define NEW_NAME "name only: rdpid and clwb, younger than capstone 4.0.2"
+#define NEW_NAME "name only: younger than capstone 4.0.2"
 #define PREFETCHES "name only: kinds of prefetch"
 #define IMMEDIATE_NAME "name only: the immediate in the name of VCMPPS, VPCLMULQDQ"
 
@@ -140,6 +140,9 @@ static const Difference differences[] = {
     { LEGACY, ACCEPTED, .ours = "gf2p8*", .why = YOUNG },
     { LEGACY, ACCEPTED, .ours = "movdir*", .why = YOUNG },
     { LEGACY, ACCEPTED, .ours = "serialize", .why = YOUNG },
+    { LEGACY, ACCEPTED, .ours = "umonitor", .why = YOUNG },
+    { LEGACY, ACCEPTED, .ours = "umwait", .why = YOUNG },
+    { LEGACY, ACCEPTED, .ours = "tpause", .why = YOUNG },
 
     { LEGACY, LENGTH, .theirs = "ud0", .why = UD_MODRM },
     { LEGACY, LENGTH, .theirs = "ud2b", .why = UD_MODRM },
@@ -157,6 +160,9 @@ static const Difference differences[] = {
       .why = "name only: ENDBR is a NOP on processors without CET (volume 2, ENDBR64)" },
     { LEGACY, NAME, .ours = "rdpid", .why = NEW_NAME },
     { LEGACY, NAME, .ours = "clwb", .why = NEW_NAME },
+    { LEGACY, NAME, .ours = "umonitor", .why = NEW_NAME },
+    { LEGACY, NAME, .ours = "umwait", .why = NEW_NAME },
+    { LEGACY, NAME, .ours = "tpause", .why = NEW_NAME },
     { LEGACY, NAME, .ours = "pause", .why = "name only: pause with another prefix between its bytes" },
     { LEGACY, NAME, OP(0, e3),
       .why = "name only: jcxz goes by the address size (volume 2, Jcc), in capstone by 66 too" },

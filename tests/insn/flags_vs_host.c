@@ -30,6 +30,7 @@ static bool runnable(const X86Row *r)
         OP_STI, OP_CLI, OP_XGETBV, OP_RDPKRU, OP_WRPKRU, OP_RDFSBASE, OP_RDGSBASE, OP_WRFSBASE,
         OP_WRGSBASE, OP_RDTSCP, OP_RDPID, OP_RDRAND, OP_RDSEED, OP_ADCX, OP_ADOX, OP_TZCNT,
         OP_LZCNT, OP_POPCNT, OP_CRC32, OP_WAIT, OP_MONITOR,
+        OP_UMONITOR, OP_UMWAIT, OP_TPAUSE,
     };
     static const uint8_t kinds[] = { OPK_X, OPK_Y, OPK_O, OPK_M, OPK_A, OPK_J, OPK_V,
                                      OPK_W, OPK_U, OPK_P, OPK_Q, OPK_N, OPK_T, OPK_ST };

@@ -114,11 +114,12 @@ enum { MISC_FAST_STRING = 1 << 0, MISC_PERFMON = 1 << 7, MISC_NO_BTS = 1 << 11, 
        MISC_MONITOR = 1 << 18, MISC_LIMIT_CPUID = 1 << 22 };
 #define MISC_XD_DISABLE (1ull << 34)
 
-/* MONITOR's line, and MWAIT waiting for it to change (8.10.2): target/x86/exec/monitor.c. */
+/* MONITOR's line or UMONITOR's, and MWAIT waiting for it to change (8.10.2): target/x86/exec/monitor.c. */
 enum { X86_MONITOR_LINE = 64 };
 typedef struct X86Monitor {
     hwaddr at;
     bool armed;
+    bool user;                          /* by UMONITOR, for UMWAIT */
     bool waiting;                       /* it is MWAIT that halts the processor */
     bool masked_too;                    /* an interrupt ends it even when RFLAGS.IF is clear */
     uint8_t line[X86_MONITOR_LINE];     /* what was there */
@@ -141,6 +142,7 @@ typedef struct X86Cpu {
     uint64_t cr0, cr2, cr3, cr4, xcr0, efer;
     uint64_t dr[8];
     uint64_t star, lstar, cstar, fmask, kernel_gs_base, tsc_aux;
+    uint32_t umwait_control;
     uint32_t sysenter_cs;
     uint64_t sysenter_esp, sysenter_eip;
     uint64_t pat, mtrr_def_type, mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];

@@ -11,7 +11,7 @@
 
 /* CPUID registers that hold feature bits: a feature is its word times 32 plus its bit. */
 enum { CPUID_1_EDX, CPUID_1_ECX, CPUID_6_EAX, CPUID_7_EBX, CPUID_7_ECX, CPUID_7_EDX, CPUID_7_1_EAX, CPUID_D1_EAX,
-       CPUID_8000_0001_EDX, CPUID_8000_0001_ECX, CPUID_8000_0007_EDX, CPUID_WORDS };
+       CPUID_8000_0001_EDX, CPUID_8000_0001_ECX, CPUID_8000_0007_EDX, CPUID_8000_0008_EBX, CPUID_WORDS };
 
 typedef enum X86Feature {
 #define FEATURE(id, name, word, bit, done, needs) FEAT_##id = (word) * 32 + (bit),

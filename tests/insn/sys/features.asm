@@ -280,6 +280,78 @@ bits 64
     WITHOUT 1, ecx, 3, .no_monitor
     CHECK_EQ eax, 0                             ; not reached
 .no_monitor:
+
+    ; ---- UMONITOR, UMWAIT, TPAUSE (CPUID.7:ECX[5]; IA32_UMWAIT_CONTROL)
+    WITHOUT 7, ecx, 5, .no_waitpkg
+%define UMWAIT_CONTROL 0xe1
+%define UMONITOR_RBX db 0xf3, 0x0f, 0xae, 0xf3
+%define UMWAIT_ECX db 0xf2, 0x0f, 0xae, 0xf1
+%define TPAUSE_ECX db 0x66, 0x0f, 0xae, 0xf1
+    mov ecx, UMWAIT_CONTROL
+    mov eax, 2
+    xor edx, edx
+    FAULTS "UMWAIT_CONTROL: bit 1", "4", 13, 0, wrmsr
+    CASE "UMWAIT_CONTROL is kept", "4"
+    mov eax, 0x1001
+    wrmsr
+    xor eax, eax
+    rdmsr
+    CHECK_EQ eax, 0x1001
+    xor eax, eax
+    wrmsr                                       ; no limit
+    mov rbx, LINEAR(9)
+    CASE "UMONITOR loads its address", "2 UMONITOR"
+    EXPECT_PF LINEAR(9), 0, UMONITOR_RBX
+    mov rbx, 1 << 62
+    FAULTS "UMONITOR of one that is not canonical", "2 UMONITOR", 13, 0, UMONITOR_RBX
+    mov ebx, data
+    USER_WORKS "UMONITOR at level 3", "2 UMONITOR", {UMONITOR_RBX}
+    mov ecx, 2
+    FAULTS "UMWAIT: a reserved state", "2 UMWAIT", 13, 0, UMWAIT_ECX
+    FAULTS "TPAUSE: a reserved state", "2 TPAUSE", 13, 0, TPAUSE_ECX
+    CASE "UMWAIT, time is over: flags are clear", "2 UMWAIT"
+    mov ecx, 1
+    xor eax, eax
+    xor edx, edx
+    push qword 0x8d7
+    popfq
+    UMWAIT_ECX
+    pushfq
+    pop rax
+    and eax, 0x8d5
+    CHECK_EQ eax, 0
+    CASE "TPAUSE comes back", "2 TPAUSE"
+    rdtsc
+    add eax, 100000
+    adc edx, 0
+    TPAUSE_ECX
+    CASE "UMWAIT where the line has changed, too", "2 UMWAIT"
+    UMONITOR_RBX
+    inc dword [data]
+    mov eax, -1
+    mov edx, eax
+    UMWAIT_ECX
+    CASE "the system's limit is no longer than it says", "2 TPAUSE"
+    mov ecx, UMWAIT_CONTROL
+    mov eax, 4
+    xor edx, edx
+    wrmsr
+    mov ecx, 1
+    mov eax, -1
+    mov edx, eax
+    TPAUSE_ECX
+    mov ecx, UMWAIT_CONTROL
+    xor eax, eax
+    xor edx, edx
+    wrmsr
+    CR4_SET CR4_TSD
+    xor ecx, ecx
+    xor eax, eax
+    USER_FAULTS "TSD: TPAUSE at level 3", "2 TPAUSE", 13, 0, {TPAUSE_ECX}
+    USER_FAULTS "TSD: UMWAIT", "2 UMWAIT", 13, 0, {UMWAIT_ECX}
+    WORKS "TSD: at level 0", "2 TPAUSE", {TPAUSE_ECX}
+    CR4_CLEAR CR4_TSD
+.no_waitpkg:
     PASS
 
 align 64
