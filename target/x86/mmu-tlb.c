@@ -81,9 +81,9 @@ void mmu_fill_ram(X86Cpu *c, uint64_t linear, const PageWalk *w, TlbKind kind, u
     }
     e->read = linear & X86_PAGE_MASK;
     e->write = writable && w->can_write && !watched ? e->read : x86_tlb_none(slot);
-    e->addend = (uintptr_t)host - linear;
+    e->host = host - (linear & ~X86_PAGE_MASK);
     e->page = page_bits(c, w);
-    if (c->observer && e->write != X86_TLB_NONE) {
+    if (c->observer && e->write == e->read) {
         g_ptr_array_add(c->mmu->granted, e);
     }
     note_large(c->mmu, linear, w->shift);
@@ -494,7 +494,10 @@ void x86_observe(X86Cpu *c, X86Observer *o)
 void x86_forget_touched(X86Cpu *c, bool reads_too)
 {
     for (guint i = 0; i < c->mmu->granted->len; i++) {
-        ((X86TlbEntry *)g_ptr_array_index(c->mmu->granted, i))->write = X86_TLB_NONE;
+        X86TlbEntry *e = g_ptr_array_index(c->mmu->granted, i);
+        if (e->write == e->read) {
+            e->write = x86_tlb_none(e->read >> PAGE_BITS & (X86_TLB_SIZE - 1));
+        }
     }
     g_ptr_array_set_size(c->mmu->granted, 0);
     if (reads_too) {

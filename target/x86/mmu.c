@@ -71,7 +71,7 @@ static Target find_target(X86Cpu *c, uint64_t linear, Access access, TlbKind kin
     Target t;
 
     if ((access == ACCESS_WRITE ? e->write : e->read) == page) {
-        return (Target){ .host = (uint8_t *)(linear + e->addend), .found = true,
+        return (Target){ .host = x86_tlb_host(e, linear), .found = true,
                          .gpa = (e->page & X86_PAGE_MASK) | (linear & ~X86_PAGE_MASK) };
     }
     if (io->tag == page && io->kind == kind && mmu_valid(c->mmu, io->generation)
@@ -262,8 +262,8 @@ uint64_t x86_ld(X86Cpu *c, uint64_t linear, unsigned size)
 
     x86_mmu_sync(c);
     e = x86_tlb_entry(c, linear);
-    if (((linear + size - 1) & X86_PAGE_MASK) == e->read) {
-        memcpy(&v, (const void *)(linear + e->addend), size);
+    if (x86_tlb_hit(e->read, linear, size)) {
+        memcpy(&v, x86_tlb_host(e, linear), size);
         return v;
     }
     return x86_load_miss(c, linear, size, X86_DS);

@@ -153,16 +153,15 @@ uint8_t *trans_lookup(Trans *t, unsigned bytes, bool write)
     return emit_jcc(e, CC_A);
 }
 
-Operand trans_found(Trans *t, bool write, bool one_register)
+Operand trans_found(Trans *t, bool one_register)
 {
     Emit *e = &t->e;
 
-    emit_op(e, E_W, 0x03, H_T1, host_mem(H_T0, tag_of(write)));
     if (one_register) {
-        emit_op(e, E_W, 0x03, H_T1, host_mem(H_T0, offsetof(X86TlbEntry, addend)));
+        emit_op(e, E_W, 0x03, H_T1, host_mem(H_T0, offsetof(X86TlbEntry, host)));
         return host_mem(H_T1, 0);
     }
-    emit_load(e, H_T0, host_mem(H_T0, offsetof(X86TlbEntry, addend)));
+    emit_load(e, H_T0, host_mem(H_T0, offsetof(X86TlbEntry, host)));
     return host_mem_index(H_T0, H_T1, 0, 0);
 }
 
@@ -170,7 +169,7 @@ Operand trans_probe(Trans *t, unsigned bytes, bool write, bool one_register)
 {
     slow_by(t, trans_lookup(t, bytes, write));
     trans_flags_clobbered(t);
-    return trans_found(t, write, one_register);
+    return trans_found(t, one_register);
 }
 
 bool trans_memory(Trans *t, unsigned bytes, bool write, bool one_register, Operand *out)

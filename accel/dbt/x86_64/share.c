@@ -193,7 +193,7 @@ bool trans_share(Trans *t, unsigned bytes, bool write, Operand *out)
             return false;
         }
         uint8_t *jump = trans_lookup(t, g->bytes, g->write);
-        trans_found(t, g->write, true);
+        trans_found(t, true);
         emit_store(&t->e, slot(k), H_T1);
         add_miss(t, jump, bytes, write);
         s->valid |= (uint16_t)(1 << k);

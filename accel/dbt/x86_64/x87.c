@@ -8,11 +8,12 @@
 
 enum { FCW_MASKS = 0x3f };
 
-/* FDP is the offset in the segment, which is the linear address in T1 for those without a base. */
+/* FDP is the offset in the segment, which is the linear address for those without a base. */
 static void note_operand(Trans *t)
 {
     unsigned segment = t->in->segment;
 
+    trans_address(t, H_T1);
     emit_store(&t->e, GS_OF(fpu.fdp), H_T1);
     if (t->x87_segment != segment + 1) {
         emit_op(&t->e, E_0F, 0xb7, H_T0, host_gs((int32_t)(offsetof(X86Cpu, seg) + segment * sizeof(X86Segment)

@@ -22,7 +22,7 @@ enum { X86_TLB_BITS = 10, X86_TLB_SIZE = 1 << X86_TLB_BITS, X86_TLB_NONE = 1 /* 
  * with loads of CR3; entries change under any function of mmu.c. */
 typedef struct X86TlbEntry {
     uint64_t read, write;
-    uintptr_t addend;           /* linear + addend is the host address */
+    uint8_t *host;              /* where the page lies */
     uint64_t page;              /* guest-physical; low bits belong to mmu.c */
 } X86TlbEntry;
 
@@ -51,21 +51,31 @@ static inline X86TlbEntry *x86_tlb_entry(X86Cpu *c, uint64_t linear)
     return &c->tlb[linear >> PAGE_BITS & (X86_TLB_SIZE - 1)];
 }
 
-/* The last byte's page must be the tagged one, which also settles that the access crosses none. */
+/* The first byte's offset in the tagged page settles both: that it is this page, and that none is crossed. */
+static inline bool x86_tlb_hit(uint64_t tag, uint64_t linear, unsigned size)
+{
+    return G_LIKELY(linear - tag <= PAGE_SIZE - size);
+}
+
+static inline void *x86_tlb_host(const X86TlbEntry *e, uint64_t linear)
+{
+    return e->host + (linear & (PAGE_SIZE - 1));
+}
+
 #define X86_MEM_ACCESS(bits) \
     static inline uint##bits##_t x86_load##bits(X86Cpu *c, unsigned seg, uint64_t linear) \
     { \
         const X86TlbEntry *e = x86_tlb_entry(c, linear); \
-        if (G_LIKELY(((linear + bits / 8 - 1) & X86_PAGE_MASK) == e->read)) { \
-            return *(const X86Mem##bits *)(linear + e->addend); \
+        if (x86_tlb_hit(e->read, linear, bits / 8)) { \
+            return *(const X86Mem##bits *)(e->host + (linear - e->read)); \
         } \
         return (uint##bits##_t)x86_load_miss(c, linear, bits / 8, seg); \
     } \
     static inline void x86_store##bits(X86Cpu *c, unsigned seg, uint64_t linear, uint##bits##_t v) \
     { \
         const X86TlbEntry *e = x86_tlb_entry(c, linear); \
-        if (G_LIKELY(((linear + bits / 8 - 1) & X86_PAGE_MASK) == e->write)) { \
-            *(X86Mem##bits *)(linear + e->addend) = v; \
+        if (x86_tlb_hit(e->write, linear, bits / 8)) { \
+            *(X86Mem##bits *)(e->host + (linear - e->write)) = v; \
             return; \
         } \
         x86_store_miss(c, linear, v, bits / 8, seg); \
@@ -81,14 +91,14 @@ static inline const void *x86_readable(X86Cpu *c, uint64_t linear, unsigned size
 {
     const X86TlbEntry *e = x86_tlb_entry(c, linear);
 
-    return G_LIKELY(((linear + size - 1) & X86_PAGE_MASK) == e->read) ? (void *)(linear + e->addend) : NULL;
+    return x86_tlb_hit(e->read, linear, size) ? x86_tlb_host(e, linear) : NULL;
 }
 
 static inline void *x86_in_place(X86Cpu *c, uint64_t linear, unsigned size)
 {
     const X86TlbEntry *e = x86_tlb_entry(c, linear);
 
-    return G_LIKELY(((linear + size - 1) & X86_PAGE_MASK) == e->write) ? (void *)(linear + e->addend) : NULL;
+    return x86_tlb_hit(e->write, linear, size) ? x86_tlb_host(e, linear) : NULL;
 }
 
 /* The offset that ModRM, SIB and displacement name. */

@@ -45,8 +45,8 @@ static inline void fpu_load(X86Cpu *c, const X86Insn *in, uint64_t linear, void 
 {
     const X86TlbEntry *e = x86_tlb_entry(c, linear);
 
-    if (G_LIKELY(((linear + size - 1) & X86_PAGE_MASK) == e->read)) {
-        memcpy(buf, (const void *)(linear + e->addend), size);
+    if (x86_tlb_hit(e->read, linear, size)) {
+        memcpy(buf, x86_tlb_host(e, linear), size);
     } else {
         x86_check_operand(c, in->segment, linear, size, align);
         x86_ld_bytes(c, linear, buf, size);

@@ -111,8 +111,8 @@ static uint64_t run_movs(X86Cpu *c, const X86Insn *in, unsigned size, uint64_t n
         || x86_tlb_entry(c, to)->write != (to & X86_PAGE_MASK)) {
         return 0;
     }
-    const uint8_t *src = (const uint8_t *)(from + x86_tlb_entry(c, from)->addend);
-    uint8_t *dst = (uint8_t *)(to + x86_tlb_entry(c, to)->addend);
+    const uint8_t *src = x86_tlb_host(x86_tlb_entry(c, from), from);
+    uint8_t *dst = x86_tlb_host(x86_tlb_entry(c, to), to);
     if ((uintptr_t)dst - (uintptr_t)src >= n * size) {
         memmove(dst, src, n * size);
     } else {                                    /* the destination runs ahead: a pattern spreads */
@@ -135,7 +135,7 @@ static uint64_t run_stos(X86Cpu *c, const X86Insn *in, unsigned size, uint64_t n
     if (n == 0 || x86_tlb_entry(c, to)->write != (to & X86_PAGE_MASK)) {
         return 0;
     }
-    uint8_t *dst = (uint8_t *)(to + x86_tlb_entry(c, to)->addend);
+    uint8_t *dst = x86_tlb_host(x86_tlb_entry(c, to), to);
     if (size == 1 || v == 0) {
         memset(dst, (uint8_t)v, n * size);
     } else {

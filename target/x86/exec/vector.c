@@ -148,8 +148,8 @@ static void *memory_operand(X86Cpu *c, const X86Insn *in, const HostForm *form, 
     vector_check_aligned(c, in, 16);
     *linear = x86_operand(c, in, form->mem_size, store);
     const X86TlbEntry *e = x86_tlb_entry(c, *linear);
-    if (G_LIKELY(((*linear + form->mem_size - 1) & X86_PAGE_MASK) == (store ? e->write : e->read))) {
-        return (void *)(*linear + e->addend);
+    if (x86_tlb_hit(store ? e->write : e->read, *linear, form->mem_size)) {
+        return x86_tlb_host(e, *linear);
     }
     x86_check_operand(c, in->segment, *linear, form->mem_size, vector_alignment(in, form->mem_size));
     if (!store) {
