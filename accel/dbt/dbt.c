@@ -169,9 +169,13 @@ static void note_jump(DbtVcpu *v, X86Cpu *c, const Block *b)
     v->jump[rip & (DBT_JUMP_SIZE - 1)] = (DbtJump){ rip, tag_here(c, b), b->code, c->dbt.page };
 }
 
-/* The block at RIP, if it is translated; NULL too when looking for it has emptied the cache. */
+/* The block at RIP, if it is translated; NULL too when looking for it has emptied the cache, or when something comes
+ * before it: looking may raise the fault of its fetch. */
 static Block *find_translated(DbtVcpu *v, X86Cpu *c)
 {
+    if (!engine_undisturbed(&v->engine, c)) {
+        return NULL;
+    }
     uint64_t flushes = v->engine.stats.flushes;
     Block *b = engine_find(&v->engine, c, engine_linear_rip(c), c->mode | v->engine.key_bits);
 

@@ -419,6 +419,32 @@ static void test_count_before_a_fetch_fault(void)
     finish();
 }
 
+/* The budget ends with a jump to a page that is not there: the fault belongs to the next run, as interp has it. */
+static void test_budget_before_a_fetch_fault(void)
+{
+    enum { ROUNDS = 250 };
+    GError *err = NULL;
+
+    start();
+    map_page(0, 0x300000);
+    map_page(1, 0);
+    /* mov ecx, ROUNDS; again: nop; nop; dec ecx; jnz again; jmp page 1 */
+    PUT(0x300000, 0xb9, ROUNDS, 0, 0, 0, 0x90, 0x90, 0xff, 0xc9, 0x75, 0xfa, 0xe9, 0xf0, 0x0f, 0, 0);
+    PUT(AT_HANDLER + EXC_PF * 16, 0xf4);
+    for (unsigned i = 0; i < 3; i++) {
+        c->regs[X86_RIP] = 0x40000000;
+        c->regs[X86_RSP] = AT_STACK0;
+        c->cr2 = 0;
+        c->vcpu.halted = false;
+        g_assert_cmpint(accel->ops->run(accel, &c->vcpu, 1 + ROUNDS * 4 + 1, &err), ==, RUN_BUDGET);
+        g_assert_cmphex(c->regs[X86_RIP], ==, 0x40001000);
+        g_assert_cmphex(c->cr2, ==, 0);
+        g_assert_cmpint(accel->ops->run(accel, &c->vcpu, 1000, &err), ==, RUN_HALTED);
+        g_assert_cmphex(c->cr2, ==, 0x40001000);
+    }
+    finish();
+}
+
 /* Through FS in 32-bit code: with a base, with a limit, and with a base that makes the address wrap. */
 static void test_segments_with_a_base(void)
 {
@@ -488,6 +514,7 @@ int main(int argc, char **argv)
     g_test_add_func("/dbt/rotations-are-the-interpreters", test_rotations_are_the_interpreters);
     g_test_add_func("/dbt/small-cache", test_small_cache);
     g_test_add_func("/dbt/count-before-a-fetch-fault", test_count_before_a_fetch_fault);
+    g_test_add_func("/dbt/budget-before-a-fetch-fault", test_budget_before_a_fetch_fault);
     g_test_add_func("/dbt/segments-with-a-base", test_segments_with_a_base);
     g_test_add_func("/dbt/perfmap", test_perfmap);
     g_test_add_func("/dbt/hottest-blocks", test_hottest_blocks);
