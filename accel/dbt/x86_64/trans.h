@@ -128,7 +128,8 @@ uint16_t trans_flags_killed(const X86Insn *in);     /* those that it sets whatev
 bool trans_memory(Trans *t, unsigned bytes, bool write, bool one_register, Operand *out);
 /* The same for an address that is in T1 already. */
 Operand trans_probe(Trans *t, unsigned bytes, bool write, bool one_register);
-/* Its two halves: the jump is for no hit; T1 is then the offset in the page, or the host's address if `one_register`. */
+/* Its two halves: the jump is for no hit; behind the second T1 is the offset in the page, or, if `one_register`, the
+ * host's address. */
 uint8_t *trans_lookup(Trans *t, unsigned bytes, bool write);
 Operand trans_found(Trans *t, bool one_register);
 void trans_share_plan(Trans *t);            /* share.c */
