@@ -169,11 +169,11 @@ static void note_jump(DbtVcpu *v, X86Cpu *c, const Block *b)
     v->jump[rip & (DBT_JUMP_SIZE - 1)] = (DbtJump){ rip, tag_here(c, b), b->code, c->dbt.page };
 }
 
-/* The block at RIP, if it is translated; NULL too when looking for it has emptied the cache, or when something comes
- * before it: looking may raise the fault of its fetch. */
+/* The block at RIP, if it is translated; NULL too when looking for it has emptied the cache, or when the budget has
+ * ended: looking may raise the fault of its fetch, which is the next run's. */
 static Block *find_translated(DbtVcpu *v, X86Cpu *c)
 {
-    if (!engine_undisturbed(&v->engine, c)) {
+    if (v->engine.left == 0) {
         return NULL;
     }
     uint64_t flushes = v->engine.stats.flushes;

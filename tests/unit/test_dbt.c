@@ -445,6 +445,24 @@ static void test_budget_before_a_fetch_fault(void)
     finish();
 }
 
+/* An interrupt waits that IF keeps out, and an instruction crosses pages: it is executed all the same. */
+static void test_across_pages_with_a_masked_interrupt(void)
+{
+    start();
+    map_page(0, 0x300000);
+    map_page(1, 0x301000);
+    PUT(0x300ffc, 0x90, 0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8, 0xf4);      /* nop; mov rax, 0807060504030201H; hlt */
+    c->rflags &= ~(uint64_t)FL_IF;
+    vcpu_raise(&c->vcpu, VCPU_INTR);
+    for (unsigned i = 0; i < 3; i++) {
+        c->regs[X86_RAX] = 0;
+        g_assert_cmpint(run_at(0x40000ffc), ==, RUN_HALTED);
+        g_assert_cmphex(c->regs[X86_RAX], ==, 0x0807060504030201);
+    }
+    vcpu_lower(&c->vcpu, VCPU_INTR);
+    finish();
+}
+
 /* Through FS in 32-bit code: with a base, with a limit, and with a base that makes the address wrap. */
 static void test_segments_with_a_base(void)
 {
@@ -515,6 +533,7 @@ int main(int argc, char **argv)
     g_test_add_func("/dbt/small-cache", test_small_cache);
     g_test_add_func("/dbt/count-before-a-fetch-fault", test_count_before_a_fetch_fault);
     g_test_add_func("/dbt/budget-before-a-fetch-fault", test_budget_before_a_fetch_fault);
+    g_test_add_func("/dbt/across-pages-with-a-masked-interrupt", test_across_pages_with_a_masked_interrupt);
     g_test_add_func("/dbt/segments-with-a-base", test_segments_with_a_base);
     g_test_add_func("/dbt/perfmap", test_perfmap);
     g_test_add_func("/dbt/hottest-blocks", test_hottest_blocks);
