@@ -255,6 +255,14 @@ void x86_store_miss(X86Cpu *c, uint64_t linear, uint64_t val, unsigned size, uns
     write_bytes(c, linear, &val, size, mmu_privilege(c));
 }
 
+const uint8_t *x86_read_in_place(X86Cpu *c, uint64_t linear)
+{
+    if (c->debug.data || (x86_long_mode(c) && !x86_canonical(c, linear))) {
+        return NULL;
+    }
+    return find_target(c, linear, ACCESS_READ, mmu_privilege(c)).host;
+}
+
 uint64_t x86_ld(X86Cpu *c, uint64_t linear, unsigned size)
 {
     const X86TlbEntry *e;

@@ -3,6 +3,7 @@
  * requests, single steps, several processors.
  */
 #include "accel/accel.h"
+#include "target/x86/mem.h"
 #include "x86_bench.h"
 
 static Bench *b;
@@ -239,6 +240,34 @@ static void test_rep_overlap(void)
     finish();
 }
 
+/* Pages 4 MiB apart share a slot of the TLB: copied page by page all the same, upwards and downwards. */
+static void test_rep_between_pages_of_one_slot(void)
+{
+    enum { FROM = 0x300000, TO = FROM + X86_TLB_SIZE * PAGE_SIZE, BYTES = 3 * PAGE_SIZE, MOST_MISSES = 30 };
+    uint64_t before, misses, flushes;
+
+    for (unsigned down = 0; down < 2; down++) {
+        start(protected0);
+        for (unsigned i = 0; i < BYTES; i += 4) {
+            poke(b, FROM + i, 0x12345678u * (i + 1), 4);
+        }
+        PUT(AT_CODE, 0xf3, 0xa5, 0xf4);
+        c->rflags |= down ? FL_DF : 0;
+        c->regs[X86_RSI] = FROM + (down ? BYTES - 4 : 0);
+        c->regs[X86_RDI] = TO + (down ? BYTES - 4 : 0);
+        c->regs[X86_RCX] = BYTES / 4;
+        x86_mmu_stats(c, &before, &flushes);
+        g_assert_cmpint(run(10), ==, RUN_HALTED);
+        x86_mmu_stats(c, &misses, &flushes);
+        g_assert_cmpuint(misses - before, <, MOST_MISSES);
+        g_assert_cmphex(c->regs[X86_RDI], ==, down ? TO - 4 : TO + BYTES);
+        for (unsigned i = 0; i < BYTES; i += 4) {
+            g_assert_cmphex(peek(b, TO + i, 4), ==, 0x12345678u * (i + 1));
+        }
+        finish();
+    }
+}
+
 /* A long REP STOS over code and data, in 16-bit addresses that wrap. */
 static void test_rep_wraps(void)
 {
@@ -468,6 +497,7 @@ int main(int argc, char **argv)
     g_test_add_func("/interp/page-next-to-itself", test_page_next_to_itself);
     g_test_add_func("/interp/rep-fault", test_rep_faults_in_the_middle);
     g_test_add_func("/interp/rep-overlap", test_rep_overlap);
+    g_test_add_func("/interp/rep-between-pages-of-one-slot", test_rep_between_pages_of_one_slot);
     g_test_add_func("/interp/rep-wrap", test_rep_wraps);
     g_test_add_func("/interp/single-step", test_single_step);
     g_test_add_func("/interp/sti-shadow", test_sti_shadow);

@@ -46,6 +46,10 @@ void x86_store_miss(X86Cpu *c, uint64_t linear, uint64_t val, unsigned size, uns
 uint64_t x86_change_miss(X86Cpu *c, uint64_t linear, unsigned size, unsigned seg);
 G_NORETURN void x86_segment_fault(X86Cpu *c, unsigned seg);     /* #SS(0) or #GP(0) */
 
+/* Host memory to read from `linear` to the end of its page, whether or not the TLB has room for it; NULL: no RAM, or
+ * somebody watches accesses.  Raises #PF. */
+const uint8_t *x86_read_in_place(X86Cpu *c, uint64_t linear);
+
 static inline X86TlbEntry *x86_tlb_entry(X86Cpu *c, uint64_t linear)
 {
     return &c->tlb[linear >> PAGE_BITS & (X86_TLB_SIZE - 1)];

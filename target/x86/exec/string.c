@@ -76,29 +76,45 @@ ELEMENT(16)
 ELEMENT(32)
 ELEMENT(64)
 
-/* ---- runs of elements in host memory, upwards ---- */
+/* ---- runs of elements in host memory, in the direction that DF says ---- */
 
-/* Elements, at most n, from offset `off` that stay in their page, do not wrap, and fit the segment;
- * 0: leave it to the one-element form.  Their linear address in *linear. */
+static bool downwards(const X86Cpu *c) { return c->rflags & FL_DF; }
+
+/* Elements, at most n, from offset `off` on that stay in their page, do not wrap, and fit the segment;
+ * 0: leave it to the one-element form.  The first one's linear address in *linear. */
 static uint64_t run_length(X86Cpu *c, const X86Insn *in, unsigned seg, uint64_t off, unsigned size,
                            uint64_t n, bool write, uint64_t *linear)
 {
     uint64_t mask = address_mask(in);
     const X86Segment *s = &c->seg[seg];
+    bool down = downwards(c);
 
     off &= mask;
-    n = MIN(n, (mask - off) / size);            /* the last before the wrap goes the slow way */
+    n = MIN(n, (down ? off : mask - off) / size);       /* the last before the wrap goes the slow way */
     if ((c->mode & MODE_CODE) == MODE_CODE64) {
         *linear = seg >= X86_FS ? off + s->base : off;
     } else {
         uint64_t lo = write ? s->write_lo : s->read_lo, hi = write ? s->write_hi : s->read_hi;
-        if (off < lo || off > hi) {
+        if (off < lo || off > hi || hi - off < size - 1) {
             return 0;
         }
-        n = MIN(n, hi - off < 0xffffffff ? (hi - off + 1) / size : n);
+        n = MIN(n, down ? (off - lo) / size + 1 : hi - off < 0xffffffff ? (hi - off + 1) / size : n);
         *linear = (uint32_t)(off + s->base);
     }
-    return MIN(n, (PAGE_SIZE - (*linear & ~X86_PAGE_MASK)) / size);
+    uint64_t before = *linear & ~X86_PAGE_MASK, room = PAGE_SIZE - before;
+    return room < size ? 0 : MIN(n, down ? before / size + 1 : room / size);
+}
+
+/* A pointer goes on by so much. */
+static void advance_run(X86Cpu *c, const X86Insn *in, unsigned reg, uint64_t bytes)
+{
+    set_pointer(c, in, reg, downwards(c) ? c->regs[reg] - bytes : c->regs[reg] + bytes);
+}
+
+/* Of the elements from `first` on, the lowest address. */
+static uint8_t *lowest(const X86Cpu *c, uint8_t *first, unsigned size, uint64_t n)
+{
+    return downwards(c) ? first - (n - 1) * size : first;
 }
 
 static uint64_t run_movs(X86Cpu *c, const X86Insn *in, unsigned size, uint64_t n)
@@ -107,23 +123,26 @@ static uint64_t run_movs(X86Cpu *c, const X86Insn *in, unsigned size, uint64_t n
 
     n = run_length(c, in, in->segment, c->regs[X86_RSI], size, n, false, &from);
     n = n ? run_length(c, in, X86_ES, c->regs[X86_RDI], size, n, true, &to) : 0;
-    if (n == 0 || x86_tlb_entry(c, from)->read != (from & X86_PAGE_MASK)
-        || x86_tlb_entry(c, to)->write != (to & X86_PAGE_MASK)) {
+    /* Of two pages that share a TLB slot one is there at a time: the destination's is asked for first, as whoever
+     * asks for the source's may take its place. */
+    uint8_t *dst = n ? x86_in_place(c, to, size) : NULL;
+    const uint8_t *src = dst ? x86_read_in_place(c, from) : NULL;
+    if (!src) {
         return 0;
     }
-    const uint8_t *src = x86_tlb_host(x86_tlb_entry(c, from), from);
-    uint8_t *dst = x86_tlb_host(x86_tlb_entry(c, to), to);
-    if ((uintptr_t)dst - (uintptr_t)src >= n * size) {
-        memmove(dst, src, n * size);
+    uintptr_t ahead = downwards(c) ? (uintptr_t)src - (uintptr_t)dst : (uintptr_t)dst - (uintptr_t)src;
+    if (ahead >= n * size) {
+        memmove(lowest(c, dst, size, n), lowest(c, (uint8_t *)src, size, n), n * size);
     } else {                                    /* the destination runs ahead: a pattern spreads */
-        for (uint64_t i = 0; i < n; i++) {
+        int64_t step = downwards(c) ? -(int64_t)size : size;
+        for (uint64_t i = 0; i < n; i++, src += step, dst += step) {
             uint64_t v;
-            memcpy(&v, src + i * size, size);
-            memcpy(dst + i * size, &v, size);
+            memcpy(&v, src, size);
+            memcpy(dst, &v, size);
         }
     }
-    set_pointer(c, in, X86_RSI, c->regs[X86_RSI] + n * size);
-    set_pointer(c, in, X86_RDI, c->regs[X86_RDI] + n * size);
+    advance_run(c, in, X86_RSI, n * size);
+    advance_run(c, in, X86_RDI, n * size);
     return n;
 }
 
@@ -132,10 +151,11 @@ static uint64_t run_stos(X86Cpu *c, const X86Insn *in, unsigned size, uint64_t n
     uint64_t to, v = c->regs[X86_RAX];
 
     n = run_length(c, in, X86_ES, c->regs[X86_RDI], size, n, true, &to);
-    if (n == 0 || x86_tlb_entry(c, to)->write != (to & X86_PAGE_MASK)) {
+    uint8_t *dst = n ? x86_in_place(c, to, size) : NULL;
+    if (!dst) {
         return 0;
     }
-    uint8_t *dst = x86_tlb_host(x86_tlb_entry(c, to), to);
+    dst = lowest(c, dst, size, n);
     if (size == 1 || v == 0) {
         memset(dst, (uint8_t)v, n * size);
     } else {
@@ -143,7 +163,7 @@ static uint64_t run_stos(X86Cpu *c, const X86Insn *in, unsigned size, uint64_t n
             memcpy(dst + i * size, &v, size);
         }
     }
-    set_pointer(c, in, X86_RDI, c->regs[X86_RDI] + n * size);
+    advance_run(c, in, X86_RDI, n * size);
     return n;
 }
 
@@ -188,7 +208,7 @@ static void string(X86Cpu *c, const X86Insn *in, X86ExecFn *const element[4], Ru
             c->rflags |= FL_RF;                 /* as it is between two iterations (17.3.1.1) */
             return;
         }
-        uint64_t done = run && !(c->rflags & FL_DF) ? run(c, in, 1 << width, MIN(n, budget)) : 0;
+        uint64_t done = run ? run(c, in, 1 << width, MIN(n, budget)) : 0;
         if (done == 0) {
             c->cc = compares ? flags : c->cc;   /* until it ends they stay (volume 2, REP); a comparison writes all */
             element[width](c, in);
