@@ -201,7 +201,6 @@ static void pit_settle(Device *d)
     Pit *s = (Pit *)d;
 
     irq_set(&s->irq, s->level);
-    arm_edge(s);
 }
 
 static void pit_info(Device *d, GString *out)
@@ -254,7 +253,7 @@ static const StateField pit_fields[] = {
     STATE_SUBS(Pit, channel, &pit_channel_state),
     STATE_U(Pit, port_b),
     STATE_NOT(Pit, irq, "wire, driven by settle"),
-    STATE_NOT(Pit, edge, "armed by settle from the counter's state"),
+    STATE_TIM(Pit, edge),               /* it may be late for an edge, which the counter does not tell of */
     STATE_U(Pit, last_edge), STATE_U(Pit, level),
     STATE_DONE,
 };

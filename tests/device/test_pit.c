@@ -278,6 +278,28 @@ static void test_port_61(void)
     harness_free(h);
 }
 
+/* Periods too short to follow: an edge that the timer is late for is late after a load, too. */
+static void test_load_with_an_edge_to_come(void)
+{
+    Harness *h[2] = { pit_new(), pit_new() };
+    GError *err = NULL;
+
+    for (unsigned i = 0; i < 2; i++) {
+        set_count(h[i], 0, 3, 17);
+    }
+    for (unsigned tick = 0; tick < 300; tick++) {
+        g_autoptr(GByteArray) state = harness_save(h[1]);
+        g_assert_true(harness_load(h[1], state, &err));
+        g_assert_no_error(err);
+        for (unsigned i = 0; i < 2; i++) {
+            ticks(h[i], 1);
+        }
+        g_assert_cmpint(wire_level(h[0], 0), ==, wire_level(h[1], 0));
+    }
+    harness_free(h[0]);
+    harness_free(h[1]);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -291,5 +313,6 @@ int main(int argc, char **argv)
     g_test_add_func("/pit/latch-and-read-back", test_latch_and_read_back);
     g_test_add_func("/pit/bcd", test_bcd);
     g_test_add_func("/pit/port-61", test_port_61);
+    g_test_add_func("/pit/load-with-an-edge-to-come", test_load_with_an_edge_to_come);
     return g_test_run();
 }
