@@ -115,11 +115,10 @@ void x86_mode_changed(X86Cpu *c)
         mode |= MODE_LMA;
     }
     if ((mode & MODE_LMA) && (c->seg[X86_CS].ar & AR_L)) {
-        mode |= MODE_CODE64;
-    } else if (c->seg[X86_CS].ar & AR_DB) {
-        mode |= MODE_CODE32;
+        mode |= MODE_CODE64;            /* whose stack has 64 bits, whatever SS says: behind a gate it is null */
+    } else {
+        mode |= (c->seg[X86_CS].ar & AR_DB ? MODE_CODE32 : 0) | (c->seg[X86_SS].ar & AR_DB ? MODE_SS32 : 0);
     }
-    mode |= c->seg[X86_SS].ar & AR_DB ? MODE_SS32 : 0;
     mode |= c->cr0 & CR0_PG ? MODE_PG : 0;
     mode |= c->rflags & FL_TF ? MODE_TF : 0;
     mode |= fpu_off ? MODE_FPU_OFF : 0;

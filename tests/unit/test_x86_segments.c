@@ -84,7 +84,9 @@ static void test_load_stack(void)
 static void test_load_null_stack_in_long_mode(void)
 {
     bench_long(b, 0);
+    uint32_t mode = c->mode;
     g_assert_cmpint(mov_seg(X86_SS, 0), ==, NOTHING);
+    g_assert_cmphex(c->mode, ==, mode);         /* else a kernel would be translated twice: behind gates, and SYSCALL */
     assert_raised(b, mov_seg(X86_SS, 3), EXC_GP, 0);
     bench_long(b, 3);
     assert_raised(b, mov_seg(X86_SS, 3), EXC_GP, 0);
