@@ -96,15 +96,42 @@ static void begin_in(X86Cpu *c, const Block *b)
     set_tags(c, b->key);
 }
 
+static bool has_code(DbtVcpu *v, Block **b);
+
+/* The block at RIP, where finding it cannot raise a fault. */
+static Block *known(DbtVcpu *v, X86Cpu *c)
+{
+    return engine_known(&v->engine, c, engine_linear_rip(c), c->mode | v->engine.key_bits);
+}
+
+/* Behind STI, where engine_known() knows the one instruction that run_blocks() would run alone: that STI's page
+ * has been fetched from, and the first instruction does not reach into the next. */
+static Block *behind_sti(DbtVcpu *v, X86Cpu *c)
+{
+    uint64_t offset = offset_in_page(engine_linear_rip(c));
+    Block *b = NULL;
+
+    if (offset != 0 && offset <= PAGE_SIZE - X86_INSN_MAX) {
+        b = engine_find(&v->engine, c, engine_linear_rip(c), c->mode | v->engine.key_bits);
+    }
+    return b && has_code(v, &b) ? b : NULL;
+}
+
 /* RIP is where it may: its code, if nothing is to be done before it; NULL: run() has to see.  Where instructions
- * are counted they are accounted for on the way out: time may depend on them. */
+ * are counted they are accounted for on the way out: time may depend on them.
+ *
+ * STI's shadow ends here: nobody looks for interrupts between a block's entry and its second instruction. */
 static const void *next_code(DbtVcpu *v, X86Cpu *c)
 {
-    if ((v->engine.key_bits & KEY_COUNTED) || !engine_undisturbed(&v->engine, c)) {
+    bool shadow = c->sti_shadow && !c->ss_shadow;
+
+    if (v->engine.key_bits & KEY_COUNTED) {
         return NULL;
     }
-    const Block *b = engine_known(&v->engine, c, engine_linear_rip(c), c->mode | v->engine.key_bits);
+    c->sti_shadow &= !shadow;
+    const Block *b = !engine_undisturbed(&v->engine, c) ? NULL : shadow ? behind_sti(v, c) : known(v, c);
     if (!b || !b->code) {
+        c->sti_shadow |= shadow;
         return NULL;
     }
     begin_in(c, b);
