@@ -55,7 +55,7 @@ typedef struct DbtJump {        /* an entry of the table for jumps whose target 
     uint64_t page;              /* of rip */
 } DbtJump;
 
-enum { DBT_JUMP_BITS = 15, DBT_JUMP_SIZE = 1 << DBT_JUMP_BITS };
+enum { DBT_JUMP_BITS = 16, DBT_JUMP_SIZE = 1 << DBT_JUMP_BITS };
 /* Blocks with this key bit count their instructions: for small budgets. */
 enum { KEY_COUNTED = KEY_ACCEL };
 enum { DBT_NEVER = 0xffffffff /* Block.runs of one that is not worth translating */ };

@@ -16,7 +16,7 @@
 
 #define ENGINE_INLINE inline __attribute__((always_inline))
 
-enum { BLOCK_INSNS = 32, JUMP_SIZE = 16384, HASH_BITS = 15, ARENA_BYTES = 72 << 20 };
+enum { BLOCK_INSNS = 32, JUMP_SIZE = 16384, HASH_BITS = 17, ARENA_BYTES = 72 << 20 };
 
 /* Key of a block, beside its address: MODE_*; what the accelerator adds (EngineVcpu.key_bits); whether
  * it is run alone and by handlers, for a log or a breakpoint; whether it is one instruction on purpose.
