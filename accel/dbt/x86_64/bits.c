@@ -116,6 +116,34 @@ bool trans_widen(Trans *t)
 
 /* ---- bits ---- */
 
+/* With a register the bit may be anywhere: the word that holds it, and in T0 its number there. */
+static bool word_of_bit(Trans *t, bool write, Operand *word)
+{
+    const X86Insn *in = t->in;
+    Emit *e = &t->e;
+    unsigned wide = t->code64 ? E_W : 0, bits = in->opsize;
+
+    if (bits < 32 || in->addrsize != (t->code64 ? 64 : 32)) {
+        return false;
+    }
+    trans_flags_saved(t);
+    if (!trans_address(t, H_T1)) {
+        return false;
+    }
+    if (bits == 32 && t->code64) {
+        emit_op(e, E_W, 0x63, H_T0, trans_reg(in->reg));            /* movsxd */
+    } else {
+        emit_op(e, wide, 0x8b, H_T0, trans_reg(in->reg));
+    }
+    emit_op(e, wide, 0xc1, 7, host_reg(H_T0));                      /* sar: which word */
+    emit8(e, bits == 64 ? 6 : 5);
+    emit_op(e, wide, 0x8d, H_T1, host_mem_index(H_T1, H_T0, bits == 64 ? 3 : 2, 0));
+    *word = trans_probe(t, bits / 8, write, true);
+    emit_op(e, 0, 0x8b, H_T0, trans_reg(in->reg));
+    emit_alu_imm(e, 0, ALU_AND, host_reg(H_T0), (int32_t)bits - 1);
+    return true;
+}
+
 bool trans_bit(Trans *t)
 {
     const X86Insn *in = t->in;
@@ -124,7 +152,17 @@ bool trans_bit(Trans *t)
     if (in->row->operand[1].kind == OPK_I) {
         return trans_rm(t, bits, E_0F | (in->lock ? E_LOCK : 0), in->opcode, in->modrm >> 3 & 7, how, 1);
     }
-    return in->mod3 && trans_rm_reg(t, bits, how | IN_REGISTER, false);     /* in memory the bit may be anywhere */
+    if (in->mod3) {
+        return trans_rm_reg(t, bits, how | IN_REGISTER, false);
+    }
+    Operand word;
+    if (!word_of_bit(t, in->row->op != OP_BT, &word)) {
+        return false;
+    }
+    trans_flags_needed(t);
+    emit_op(&t->e, E_0F | trans_size_flags(bits) | (in->lock ? E_LOCK : 0), in->opcode, H_T0, word);
+    trans_flags_written(t);
+    return true;
 }
 
 /* BSF and BSR leave the register when the source is 0. */
@@ -235,6 +273,32 @@ bool trans_cmpxchg(Trans *t)
     emit_op(&t->e, (bits == 8 ? E_BYTE_REG : 0) | trans_size_flags(bits) | E_0F | (in->lock ? E_LOCK : 0),
             in->opcode, g.host, rm);
     accumulator_out(t);
+    trans_flags_written(t);
+    return true;
+}
+
+/* CMPXCHG8B, CMPXCHG16B: RDX and RBX are where the host's instruction has them.  It sets ZF only. */
+bool trans_cmpxchg8b(Trans *t)
+{
+    Emit *e = &t->e;
+    bool pair = t->in->opsize == 64;
+    Operand rm;
+
+    if (!trans_memory(t, pair ? 16 : 8, true, true, &rm)) {
+        return false;
+    }
+    if (pair) {                                         /* #GP if it is not aligned */
+        emit_lea(e, H_T0, rm);
+        emit_op(e, E_BYTE_RM, 0xf6, 0, host_reg(H_T0));             /* test */
+        emit8(e, 15);
+        trans_slow_if(t, CC_NE);
+        trans_flags_clobbered(t);
+    }
+    trans_flags_needed(t);
+    emit_mov(e, H_RAX, trans_pinned[X86_RAX]);
+    emit_mov(e, H_RCX, trans_pinned[X86_RCX]);
+    emit_op(e, E_0F | (pair ? E_W : 0) | (t->in->lock ? E_LOCK : 0), 0xc7, 1, rm);
+    emit_mov(e, trans_pinned[X86_RAX], H_RAX);
     trans_flags_written(t);
     return true;
 }

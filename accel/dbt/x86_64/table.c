@@ -21,6 +21,7 @@ TransFn *const trans_table[OP_COUNT] = {
     [OP_BSF] = trans_scan, [OP_BSR] = trans_scan, [OP_TZCNT] = trans_scan, [OP_LZCNT] = trans_scan,
     [OP_POPCNT] = trans_scan, [OP_BSWAP] = trans_bswap,
     [OP_XCHG] = trans_xchg, [OP_XADD] = trans_xadd, [OP_CMPXCHG] = trans_cmpxchg,
+    [OP_CMPXCHG8B] = trans_cmpxchg8b,
     [OP_NOP] = trans_nothing, [OP_PAUSE] = trans_nothing,
     [OP_LFENCE] = trans_fence, [OP_MFENCE] = trans_fence, [OP_SFENCE] = trans_fence,
     [OP_CLC] = trans_carry, [OP_STC] = trans_carry, [OP_CMC] = trans_carry,
