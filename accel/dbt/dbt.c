@@ -310,6 +310,11 @@ static void run_code(DbtVcpu *v, X86Cpu *c, const Block *b)
     default:
         break;
     }
+    if (c->regs[X86_RIP] == c->dbt.behind_sti) {
+        c->sti_shadow = true;           /* if another way has led here, an interrupt comes one instruction later */
+        behind_sti(v, c);               /* which is run alone now: else it would not be translated, ever */
+    }
+    c->dbt.behind_sti = ~0ull;
 }
 
 /* Is there code for the block?  NULL: look for it again, all blocks are gone. */

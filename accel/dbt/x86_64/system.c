@@ -1,7 +1,5 @@
 /*
- * accel/dbt/x86_64/system.c - what a kernel does on its way in and out: SWAPGS, CLI, STAC and CLAC, PUSHF.
- *
- * STI stays with its handler: the instruction behind it runs alone, before anybody looks for interrupts.
+ * accel/dbt/x86_64/system.c - what a kernel does on its way in and out: SWAPGS, CLI, STI, STAC and CLAC, PUSHF.
  */
 #include "trans.h"
 
@@ -26,14 +24,39 @@ bool trans_swapgs(Trans *t)
     return true;
 }
 
+static bool iopl_admits(const Trans *t)
+{
+    return !(t->b->key & MODE_VM)
+        && (!(t->b->key & MODE_PE) || level(t) <= (t->b->key & MODE_IOPL) >> IOPL_SHIFT);
+}
+
 bool trans_cli(Trans *t)
 {
-    if ((t->b->key & MODE_VM) || ((t->b->key & MODE_PE) && level(t) > (t->b->key & MODE_IOPL) >> IOPL_SHIFT)) {
+    if (!iopl_admits(t)) {
         return false;
     }
     trans_flags_saved(t);
     emit_alu_imm(&t->e, 0, ALU_AND, GS_OF(rflags), ~FL_IF);
     trans_flags_clobbered(t);
+    return true;
+}
+
+/* The next block follows, and nobody looks for interrupts between its entry and its second instruction: that is
+ * STI's shadow.  If the way there leads through C, which would look, dbt.behind_sti tells that it may not.  Where
+ * something waits already it is the handler's, as where instructions are counted. */
+bool trans_sti(Trans *t)
+{
+    if (!iopl_admits(t) || (t->b->key & KEY_COUNTED)) {
+        return false;
+    }
+    trans_flags_saved(t);
+    emit_alu_imm(&t->e, 0, ALU_CMP, GS_OF(vcpu.requests), 0);
+    trans_slow_if(t, CC_NE);
+    emit_alu_imm(&t->e, 0, ALU_OR, GS_OF(rflags), FL_IF);
+    trans_flags_clobbered(t);
+    trans_rip(t, H_T0, t->next);
+    emit_store(&t->e, GS_OF(dbt.behind_sti), H_T0);
+    trans_exit_to(t, t->next);
     return true;
 }
 

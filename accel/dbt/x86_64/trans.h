@@ -240,7 +240,7 @@ TransFn trans_alu, trans_mov, trans_extend, trans_lea, trans_unary, trans_shift,
     trans_multiply, trans_divide, trans_widen, trans_setcc, trans_cmov, trans_bit, trans_scan,
     trans_double_shift, trans_xchg, trans_xadd, trans_cmpxchg, trans_cmpxchg8b, trans_bswap, trans_nothing,
     trans_fence, trans_carry, trans_push, trans_pop, trans_leave, trans_call, trans_ret, trans_jmp, trans_jcc,
-    trans_loop, trans_jcxz, trans_swapgs, trans_cli, trans_stac, trans_clac, trans_pushf,
+    trans_loop, trans_jcxz, trans_swapgs, trans_cli, trans_sti, trans_stac, trans_clac, trans_pushf,
     trans_host, trans_host_x87, trans_vzeroupper, trans_mxcsr, trans_emms,
     trans_fnstsw, trans_x87_word, trans_wait, trans_sahf, trans_lahf;
 

@@ -194,6 +194,7 @@ typedef struct X86Cpu {
         uint64_t temp;                  /* between two accesses of an instruction */
         uint64_t what;                  /* of an exit: the number of its record, or its block */
         uint64_t target;                /* where dbt_enter() goes */
+        uint64_t behind_sti;            /* RIP behind the last STI that was translated */
         uint32_t x87_env[7];            /* as FLDENV takes it */
         uint64_t shared[16];            /* host addresses that accesses of the running block share; 0: none */
         uint8_t live;                   /* LIVE_*: parts of `fpu` that are in the host's registers now */
