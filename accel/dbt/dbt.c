@@ -183,17 +183,21 @@ static bool unwound(EngineVcpu *ev, X86Cpu *c)
 
 /* ---- running ---- */
 
-/* What a jump to the block at RIP goes by. */
-static uint64_t tag_here(X86Cpu *c, const Block *b)
+/* What a jump to the block at RIP, which has just been found, goes by.  The table in front of blocks says whether
+ * the page is global when the MMU's own has room for its entry no more. */
+static uint64_t tag_here(DbtVcpu *v, X86Cpu *c, const Block *b)
 {
-    return jump_tag(x86_fetch_generation(c, engine_linear_rip(c)), b->key);
+    uint64_t linear = engine_linear_rip(c);
+    const JumpEntry *j = jump_entry(&v->engine, linear);
+
+    return j->linear == linear && j->block == b ? j->tag : jump_tag(x86_fetch_generation(c, linear), b->key);
 }
 
 static void note_jump(DbtVcpu *v, X86Cpu *c, const Block *b)
 {
     uint64_t rip = c->regs[X86_RIP];
 
-    v->jump[rip & (DBT_JUMP_SIZE - 1)] = (DbtJump){ rip, tag_here(c, b), b->code, c->dbt.page };
+    v->jump[rip & (DBT_JUMP_SIZE - 1)] = (DbtJump){ rip, tag_here(v, c, b), b->code, c->dbt.page };
 }
 
 /* The block at RIP, if it is translated; NULL too when looking for it has emptied the cache, or when the budget has
@@ -230,7 +234,7 @@ static void follow_far(DbtVcpu *v, X86Cpu *c)
     c->regs[X86_RIP] = rip_of(c, (uint64_t)far->offset);
     Block *b = find_translated(v, c);
     if (b) {
-        uint64_t tag = tag_here(c, b);
+        uint64_t tag = tag_here(v, c, b);
         bool global = tag == jump_tag(c->global_gen, b->key);
         *far = (DbtFar){ page, tag, b->code, far->offset,
                          global ? offsetof(X86Cpu, dbt.global_tag) : offsetof(X86Cpu, dbt.tag) };
