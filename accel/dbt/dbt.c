@@ -6,6 +6,8 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include "target/x86/mem.h"
+#include "util/error.h"
 #include "util/log.h"
 
 /* Budgets below this are counted exactly; above, nobody asks for so much but to run until stopped. */
@@ -391,6 +393,7 @@ static bool init(EngineVcpu *ev, GError **errp)
     v->jump = g_new0(DbtJump, DBT_JUMP_SIZE);
     v->stats.handled = g_new0(uint64_t, OP_COUNT + 1);
     ev->cpu->dbt.jump = (uintptr_t)v->jump;
+    x86_tlb_resize(ev->cpu, ((Dbt *)ev->engine)->tlb_size);
     dbt_make_thunks(v);
     return !((Dbt *)ev->engine)->perfmap || dbt_perfmap_open(v, errp);
 }
@@ -417,9 +420,17 @@ static Accel *create(Machine *m, const KeyVals *options, GError **errp)
         .vcpu_size = sizeof(DbtVcpu), .vcpu_init = init, .vcpu_fini = fini, .flushed = flushed,
         .invalidated = invalidated, .unwound = unwound, .run = run,
     };
+    uint64_t tlb_size = keyvals_num(options, "tlb-size", X86_TLB_DEFAULT);
+
+    if (tlb_size & (tlb_size - 1)) {
+        error_set(errp, "tlb-size=%" PRIu64 ": it is a power of two, from %u to %u", tlb_size, X86_TLB_LEAST,
+                  X86_TLB_MOST);
+        return NULL;
+    }
     Dbt *a = (Dbt *)engine_create(m, sizeof(Dbt), &code);
 
     a->cache_size = keyvals_num(options, "cache-size", CACHE_DEFAULT);
+    a->tlb_size = (unsigned)tlb_size;
     a->perfmap = keyvals_bool(options, "perfmap", false);
     a->first_runs = (uint32_t)keyvals_num(options, "first-runs", FIRST_RUNS_DEFAULT);
     return &a->engine.accel;
@@ -437,6 +448,8 @@ static RunExit dbt_run(Accel *accel, Vcpu *vcpu, uint64_t max_insns, GError **er
 static const KeySpec options[] = {
     { "cache-size", KEY_SIZE, "memory for translated code (default 48M)",
       .min = CACHE_LEAST, .max = CACHE_MOST },
+    { "tlb-size", KEY_UINT, "entries of the software TLB for each privilege, a power of two (default 4096)",
+      .min = X86_TLB_LEAST, .max = X86_TLB_MOST },
     { "perfmap", KEY_BOOL, "name translated blocks in /tmp/perf-PID.map, for perf report (default off)" },
     { "first-runs", KEY_UINT, "how often a block is run by handlers before it is translated (default 1)",
       .max = FIRST_RUNS_MOST },

@@ -98,6 +98,7 @@ typedef struct DbtVcpu {
 typedef struct Dbt {
     Engine engine;              /* first */
     size_t cache_size;
+    unsigned tlb_size;          /* entries for each privilege */
     uint32_t first_runs;        /* by handlers, before a block is worth translating */
     bool perfmap;
 } Dbt;

@@ -11,6 +11,8 @@
  */
 #include "mmu.h"
 
+enum { LOST_COUNT = X86_TLB_MOST + 1 };         /* of the slots that a local flush has to look at */
+
 static TlbKind privilege(const X86Cpu *c)
 {
     return mmu_checks_alignment(c) ? TLB_CHECKED : mmu_privilege(c);
@@ -72,7 +74,7 @@ static uint64_t page_bits(X86Cpu *c, const PageWalk *w)
 void mmu_fill_ram(X86Cpu *c, uint64_t linear, const PageWalk *w, TlbKind kind, uint8_t *host, bool writable)
 {
     TlbContext *now = c->mmu->now;
-    unsigned slot = linear >> PAGE_BITS & (X86_TLB_SIZE - 1);
+    unsigned slot = x86_tlb_slot(c, linear);
     X86TlbEntry *e = &now->table[kind][slot];
     unsigned watched = c->debug.data ? x86_watch_page(c, linear & X86_PAGE_MASK) : 0;
 
@@ -84,13 +86,13 @@ void mmu_fill_ram(X86Cpu *c, uint64_t linear, const PageWalk *w, TlbKind kind, u
     e->host = host - (linear & ~X86_PAGE_MASK);
     e->page = page_bits(c, w);
     if (c->observer && e->write == e->read) {
-        g_ptr_array_add(c->mmu->granted, e);
+        g_array_append_val(c->mmu->granted, ((TlbPlace){ e, slot }));
     }
     note_large(c->mmu, linear, w->shift);
-    if (!w->global && now->local[kind].n < X86_TLB_SIZE) {
+    if (!w->global && now->local[kind].n <= c->tlb_mask) {
         now->local[kind].slot[now->local[kind].n++] = slot;
     } else if (!w->global) {
-        now->local[kind].n = X86_TLB_SIZE + 1;          /* lost count: a flush looks at all */
+        now->local[kind].n = LOST_COUNT;          /* lost count: a flush looks at all */
     }
 }
 
@@ -183,8 +185,8 @@ uint64_t x86_fetch_generation(X86Cpu *c, uint64_t linear)
 static void flush_context(X86Cpu *c, TlbContext *t, bool global)
 {
     for (unsigned k = 0; k < TLB_CHECKED; k++) {
-        bool all = global || t->local[k].n > X86_TLB_SIZE;
-        unsigned n = all ? X86_TLB_SIZE : t->local[k].n;
+        bool all = global || t->local[k].n == LOST_COUNT;
+        unsigned n = all ? c->tlb_mask + 1 : t->local[k].n;
         for (unsigned i = 0; i < n; i++) {
             unsigned slot = all ? i : t->local[k].slot[i];
             X86TlbEntry *e = &t->table[k][slot];
@@ -257,8 +259,8 @@ static void drop_if_of(X86TlbEntry *table, unsigned slot, uint64_t linear)
 static void flush_page_of(X86Cpu *c, TlbContext *t, uint64_t linear, bool large)
 {
     for (unsigned k = 0; k < TLB_CHECKED; k++) {
-        drop_if_of(t->table[k], linear >> PAGE_BITS & (X86_TLB_SIZE - 1), linear);
-        for (unsigned i = 0; large && i < X86_TLB_SIZE; i++) {
+        drop_if_of(t->table[k], x86_tlb_slot(c, linear), linear);
+        for (unsigned i = 0; large && i <= c->tlb_mask; i++) {
             if (shift_of(t->table[k][i].page) > PAGE_BITS) {
                 drop_if_of(t->table[k], i, linear);
             }
@@ -304,7 +306,7 @@ void x86_tlb_protect(X86Cpu *c, hwaddr page)
 
     now->protects = ++c->mmu->protects;                 /* the others: when they come into use */
     for (unsigned k = 0; k < TLB_CHECKED; k++) {
-        for (unsigned i = 0; i < X86_TLB_SIZE; i++) {
+        for (unsigned i = 0; i <= c->tlb_mask; i++) {
             if ((now->table[k][i].page & X86_PAGE_MASK) == page) {
                 now->table[k][i].write = x86_tlb_none(i);
             }
@@ -324,6 +326,26 @@ static TlbContext *find_context(const X86Mmu *m, unsigned pcid)
     return NULL;
 }
 
+static TlbContext *context_new(const X86Cpu *c)
+{
+    TlbContext *t = g_new0(TlbContext, 1);
+
+    for (unsigned k = 0; k < TLB_CHECKED; k++) {
+        t->table[k] = g_aligned_alloc0(c->tlb_mask + 1, sizeof(X86TlbEntry), 64);
+        t->local[k].slot = g_new(uint16_t, c->tlb_mask + 1);
+    }
+    return t;
+}
+
+static void context_free(TlbContext *t)
+{
+    for (unsigned k = 0; t && k < TLB_CHECKED; k++) {
+        g_aligned_free(t->table[k]);
+        g_free(t->local[k].slot);
+    }
+    g_free(t);
+}
+
 /* A new one, or that which has been out of use for longest. */
 static TlbContext *take_context(X86Cpu *c, unsigned pcid)
 {
@@ -332,7 +354,7 @@ static TlbContext *take_context(X86Cpu *c, unsigned pcid)
 
     for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
         if (!m->context[i]) {
-            m->context[i] = oldest = g_new0(TlbContext, 1);
+            m->context[i] = oldest = context_new(c);
             oldest->stale = TLB_ALL_STALE;
             break;
         }
@@ -346,14 +368,16 @@ static TlbContext *take_context(X86Cpu *c, unsigned pcid)
 }
 
 /* Stores to pages that hold decoded code since the context was in use have to be noticed. */
-static void catch_up(X86Mmu *m, TlbContext *t)
+static void catch_up(X86Cpu *c, TlbContext *t)
 {
+    const X86Mmu *m = c->mmu;
+
     if (t->protects == m->protects) {
         return;
     }
     t->protects = m->protects;
     for (unsigned k = 0; k < TLB_CHECKED; k++) {
-        for (unsigned i = 0; i < X86_TLB_SIZE; i++) {
+        for (unsigned i = 0; i <= c->tlb_mask; i++) {
             t->table[k][i].write = x86_tlb_none(i);
         }
     }
@@ -381,7 +405,7 @@ static void use_context(X86Cpu *c, TlbContext *t)
     if (t->stale) {
         flush_context(c, t, t->stale == TLB_ALL_STALE);
     }
-    catch_up(m, t);
+    catch_up(c, t);
     c->fetch_gen = t->fetch_gen;
     x86_mmu_sync(c);
 }
@@ -440,10 +464,10 @@ static uint32_t keys_restricted(uint32_t old, uint32_t value)
     return keys;
 }
 
-static void drop_keys(TlbContext *t, uint32_t keys)
+static void drop_keys(const X86Cpu *c, TlbContext *t, uint32_t keys)
 {
     for (unsigned k = 0; k < TLB_CHECKED; k++) {
-        for (unsigned i = 0; i < X86_TLB_SIZE; i++) {
+        for (unsigned i = 0; i <= c->tlb_mask; i++) {
             X86TlbEntry *e = &t->table[k][i];
             if ((e->page & PAGE_KEYED) && (keys >> key_of(e->page) & 1)) {
                 drop(e, i);
@@ -464,7 +488,7 @@ void x86_write_pkru(X86Cpu *c, uint32_t value)
         return;
     }
     if (m->now->keys & keys) {
-        drop_keys(m->now, keys);
+        drop_keys(c, m->now, keys);
     }
     for (unsigned i = 0; i < TLB_CONTEXTS && m->context[i]; i++) {
         if (m->context[i] != m->now && (m->context[i]->keys & keys)) {
@@ -494,12 +518,10 @@ void x86_observe(X86Cpu *c, X86Observer *o)
 void x86_forget_touched(X86Cpu *c, bool reads_too)
 {
     for (guint i = 0; i < c->mmu->granted->len; i++) {
-        X86TlbEntry *e = g_ptr_array_index(c->mmu->granted, i);
-        if (e->write == e->read) {
-            e->write = x86_tlb_none(e->read >> PAGE_BITS & (X86_TLB_SIZE - 1));
-        }
+        const TlbPlace *p = &g_array_index(c->mmu->granted, TlbPlace, i);
+        p->entry->write = x86_tlb_none(p->slot);
     }
-    g_ptr_array_set_size(c->mmu->granted, 0);
+    g_array_set_size(c->mmu->granted, 0);
     if (reads_too) {
         x86_tlb_flush(c, true);
     }
@@ -507,31 +529,48 @@ void x86_forget_touched(X86Cpu *c, bool reads_too)
 
 /* ---- life ---- */
 
+static void free_tables(X86Mmu *m)
+{
+    for (unsigned i = 0; i < TLB_CONTEXTS; i++) {
+        g_clear_pointer(&m->context[i], context_free);
+    }
+    g_clear_pointer(&m->checked, g_aligned_free);
+}
+
+void x86_tlb_resize(X86Cpu *c, unsigned entries)
+{
+    X86Mmu *m = c->mmu;
+
+    free_tables(m);
+    g_array_set_size(m->granted, 0);
+    c->tlb_mask = entries - 1;
+    m->checked = g_aligned_alloc0(entries, sizeof(X86TlbEntry), 64);
+    for (unsigned i = 0; i < entries; i++) {
+        drop(&m->checked[i], i);
+    }
+    m->now = m->context[0] = context_new(c);
+    x86_tlb_flush(c, true);
+}
+
 void x86_mmu_new(X86Cpu *c)
 {
     X86Mmu *m = c->mmu = g_new0(X86Mmu, 1);
 
-    m->granted = g_ptr_array_new();
-    for (unsigned i = 0; i < X86_TLB_SIZE; i++) {
-        drop(&m->checked[i], i);
-    }
+    m->granted = g_array_new(false, false, sizeof(TlbPlace));
     for (unsigned i = 0; i < 2 * CODE_TLB_SIZE; i++) {
         m->code[i / CODE_TLB_SIZE][i % CODE_TLB_SIZE].tag = X86_TLB_NONE;
     }
     for (unsigned i = 0; i < IO_TLB_SIZE; i++) {
         m->io[i].tag = X86_TLB_NONE;
     }
-    m->now = m->context[0] = g_new0(TlbContext, 1);
-    x86_tlb_flush(c, true);
+    x86_tlb_resize(c, X86_TLB_DEFAULT);
 }
 
 void x86_mmu_free(X86Cpu *c)
 {
-    for (unsigned i = 0; c->mmu && i < TLB_CONTEXTS; i++) {
-        g_free(c->mmu->context[i]);
-    }
     if (c->mmu) {
-        g_ptr_array_free(c->mmu->granted, true);
+        free_tables(c->mmu);
+        g_array_free(c->mmu->granted, true);
     }
     g_clear_pointer(&c->mmu, g_free);
 }

@@ -63,7 +63,7 @@ static Target check_device(X86Cpu *c, Target t)
 /* The target of an access that lies in one page; raises #PF. */
 static Target find_target(X86Cpu *c, uint64_t linear, Access access, TlbKind kind)
 {
-    const X86TlbEntry *e = &c->mmu->now->table[kind][linear >> PAGE_BITS & (X86_TLB_SIZE - 1)];
+    const X86TlbEntry *e = &c->mmu->now->table[kind][x86_tlb_slot(c, linear)];
     const IoTlbEntry *io = &c->mmu->io[linear >> PAGE_BITS & (IO_TLB_SIZE - 1)];
     uint64_t page = linear & X86_PAGE_MASK;
     uint32_t error;

@@ -49,11 +49,13 @@ typedef struct IoTlbEntry {     /* pages that are not host memory */
 enum { PAGE_GLOBAL = 1 << 0, PAGE_SHIFT_AT = 1, PAGE_SHIFT = 63 << PAGE_SHIFT_AT, PAGE_KEY_AT = 7,
        PAGE_KEY = 15 << PAGE_KEY_AT, PAGE_KEYED = 1 << 11 /* PKRU has a say */ };
 
+typedef struct TlbPlace { X86TlbEntry *entry; unsigned slot; } TlbPlace;
+
 typedef enum TlbStale { TLB_FRESH, TLB_LOCAL_STALE /* all but global pages */, TLB_ALL_STALE } TlbStale;
 
 typedef struct TlbContext {     /* what is known of the linear addresses of one PCID */
-    X86TlbEntry table[TLB_CHECKED][X86_TLB_SIZE];
-    struct { uint16_t slot[X86_TLB_SIZE]; unsigned n; } local[TLB_CHECKED];   /* filled, not global */
+    X86TlbEntry *table[TLB_CHECKED];
+    struct { uint16_t *slot; unsigned n; } local[TLB_CHECKED];   /* filled, not global */
     uint64_t fetched[FETCHED_BITS / 64];        /* linear pages (hashed) fetched from in this fetch_gen */
     uint64_t fetch_gen;                         /* X86Cpu.fetch_gen while this is in use */
     uint64_t generation, used, protects;        /* of X86Mmu.generations and .protects */
@@ -64,7 +66,7 @@ typedef struct TlbContext {     /* what is known of the linear addresses of one 
 
 struct X86Mmu {
     TlbContext *context[TLB_CONTEXTS], *now;    /* made as they are needed, from the front */
-    X86TlbEntry checked[X86_TLB_SIZE];          /* stays empty */
+    X86TlbEntry *checked;                       /* stays empty */
     CodeTlbEntry code[2][CODE_TLB_SIZE];        /* [1] for user mode */
     IoTlbEntry io[IO_TLB_SIZE];
     uint64_t generations, generation;           /* counter; and that of global pages */
@@ -73,7 +75,7 @@ struct X86Mmu {
     uint64_t large[LARGE_BITS / 64];            /* pages above 4 KiB (hashed) since a full flush */
     MemSection tables;                          /* where page tables were read last */
     void (*stored)(X86Cpu *c, hwaddr gpa, unsigned len);
-    GPtrArray *granted;                         /* entries with write permission, for an observer */
+    GArray *granted;                            /* TlbPlace of entries with write permission, for an observer */
     uint64_t misses, flushes;
 };
 

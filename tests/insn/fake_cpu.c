@@ -129,8 +129,9 @@ void fake_cpu_new(void)
 {
     rnd = g_rand_new_with_seed(20);
     cpu = g_aligned_alloc0(1, sizeof(*cpu), 64);
-    cpu->tlb = g_aligned_alloc0(X86_TLB_SIZE, sizeof(X86TlbEntry), 64);
-    for (unsigned i = 0; i < X86_TLB_SIZE; i++) {
+    cpu->tlb = g_aligned_alloc0(X86_TLB_LEAST, sizeof(X86TlbEntry), 64);
+    cpu->tlb_mask = X86_TLB_LEAST - 1;
+    for (unsigned i = 0; i < X86_TLB_LEAST; i++) {
         cpu->tlb[i].read = cpu->tlb[i].write = x86_tlb_none(i);
     }
     g_assert_true(x86_hostrun_new(cpu, NULL));

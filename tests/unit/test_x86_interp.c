@@ -240,14 +240,15 @@ static void test_rep_overlap(void)
     finish();
 }
 
-/* Pages 4 MiB apart share a slot of the TLB: copied page by page all the same, upwards and downwards. */
+/* Pages that share a slot of the TLB: copied page by page all the same, upwards and downwards. */
 static void test_rep_between_pages_of_one_slot(void)
 {
-    enum { FROM = 0x300000, TO = FROM + X86_TLB_SIZE * PAGE_SIZE, BYTES = 3 * PAGE_SIZE, MOST_MISSES = 30 };
+    enum { FROM = 0x200000, TO = FROM + X86_TLB_LEAST * PAGE_SIZE, BYTES = 3 * PAGE_SIZE, MOST_MISSES = 30 };
     uint64_t before, misses, flushes;
 
     for (unsigned down = 0; down < 2; down++) {
         start(protected0);
+        x86_tlb_resize(c, X86_TLB_LEAST);
         for (unsigned i = 0; i < BYTES; i += 4) {
             poke(b, FROM + i, 0x12345678u * (i + 1), 4);
         }

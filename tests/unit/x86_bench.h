@@ -15,7 +15,7 @@
 enum { AT_GDT = 0x1000, AT_IDT = 0x2000, AT_LDT = 0x3000, AT_TSS = 0x4000, AT_TSS_B = 0x5000, AT_TSS16 = 0x5800,
        AT_CODE = 0x8000, AT_HANDLER = 0x9000 /* + 16 * vector */, AT_DATA = 0x18000, AT_STACK0 = 0x20000,
        AT_INNER = 0x24000 /* what the TSS names for level 0 */, AT_IST = 0x28000, AT_STACK3 = 0x30000,
-       AT_PAGES = 0x100000, BENCH_RAM = 8 << 20 };
+       AT_PAGES = 0x100000, BENCH_RAM = 4 << 20 };
 
 /* Selectors of the bench's GDT. */
 enum { SEL_CODE0 = 0x08, SEL_DATA0 = 0x10, SEL_CODE3 = 0x18, SEL_DATA3 = 0x20, SEL_TSS = 0x28, SEL_CODE64 = 0x38,

@@ -146,7 +146,7 @@ uint8_t *trans_lookup(Trans *t, unsigned bytes, bool write)
 
     G_STATIC_ASSERT(sizeof(X86TlbEntry) == 32);
     emit_ror(e, H_T0, H_T1, PAGE_BITS - 5);
-    emit_alu_imm(e, 0, ALU_AND, host_reg(H_T0), (X86_TLB_SIZE - 1) << 5);
+    emit_alu_imm(e, 0, ALU_AND, host_reg(H_T0), (int32_t)(t->c->tlb_mask << 5));
     emit_op(e, E_W, 0x03, H_T0, GS_OF(tlb));
     emit_op(e, E_W, 0x2b, H_T1, host_mem(H_T0, tag_of(write)));     /* the offset in the page, if it is a hit */
     emit_alu_imm(e, E_W, ALU_CMP, host_reg(H_T1), (int32_t)(PAGE_SIZE - bytes));

@@ -175,6 +175,7 @@ typedef struct X86Cpu {
     jmp_buf *unwind;                    /* where x86_raise() goes */
     X86Mmu *mmu;                        /* TLB: belongs to target/x86/mmu.c, as the next two do */
     struct X86TlbEntry *tlb;            /* its table for the privilege of now: x86_mmu_sync() */
+    uint32_t tlb_mask;                  /* entries of a table - 1 */
     struct X86TlbEntry *tlb_by_ac[2];   /* what that is at level 0 with RFLAGS.AC clear and set: CLAC, STAC */
     uint64_t fetch_gen;                 /* another value: code may lie elsewhere now; the same again: as then */
     uint64_t global_gen;                /* the same for code in global pages, which CR3 does not move */

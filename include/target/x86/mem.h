@@ -12,7 +12,8 @@
 #include <string.h>
 #include "target/x86/exec.h"
 
-enum { X86_TLB_BITS = 10, X86_TLB_SIZE = 1 << X86_TLB_BITS, X86_TLB_NONE = 1 /* of other tables: no tag is odd */ };
+enum { X86_TLB_LEAST = 256, X86_TLB_DEFAULT = 4096, X86_TLB_MOST = 65536 };    /* entries; a power of two */
+enum { X86_TLB_NONE = 1 /* of other tables: no tag is odd */ };
 #define X86_PAGE_MASK (~(uint64_t)(PAGE_SIZE - 1))
 
 /* One linear page, for one privilege.  Tags are the page's linear address where the access is
@@ -27,10 +28,10 @@ typedef struct X86TlbEntry {
 } X86TlbEntry;
 
 /* The tag of an entry that allows nothing: a page of another slot, so that no address that looks here can
- * be in it, nor run into it. */
+ * be in it. */
 static inline uint64_t x86_tlb_none(unsigned slot)
 {
-    return (uint64_t)(slot ^ X86_TLB_SIZE / 2) << PAGE_BITS;
+    return (uint64_t)(slot ^ 1) << PAGE_BITS;
 }
 
 /* Guest memory in host memory: any alignment, any type. */
@@ -50,10 +51,19 @@ G_NORETURN void x86_segment_fault(X86Cpu *c, unsigned seg);     /* #SS(0) or #GP
  * somebody watches accesses.  Raises #PF. */
 const uint8_t *x86_read_in_place(X86Cpu *c, uint64_t linear);
 
+static inline unsigned x86_tlb_slot(const X86Cpu *c, uint64_t linear)
+{
+    return linear >> PAGE_BITS & c->tlb_mask;
+}
+
 static inline X86TlbEntry *x86_tlb_entry(X86Cpu *c, uint64_t linear)
 {
-    return &c->tlb[linear >> PAGE_BITS & (X86_TLB_SIZE - 1)];
+    return &c->tlb[x86_tlb_slot(c, linear)];
 }
+
+/* Before the first instruction, or with everything flushed.  Entries: a power of two within the limits above. */
+void x86_tlb_resize(X86Cpu *c, unsigned entries);
+
 
 /* The first byte's offset in the tagged page settles both: that it is this page, and that none is crossed. */
 static inline bool x86_tlb_hit(uint64_t tag, uint64_t linear, unsigned size)
