@@ -10,16 +10,23 @@
 
 enum { FLAT_CODE = AR_P | AR_S | AR_CODE | AR_RW | AR_A | AR_G, FLAT_DATA = AR_P | AR_S | AR_RW | AR_A | AR_G | AR_DB };
 
+/* What depends on segments, level and flags together, the mode, is for the caller to bring up to date once. */
+static void flat(X86Cpu *c, unsigned seg, uint16_t selector, uint16_t ar)
+{
+    c->seg[seg] = (X86Segment){ .selector = (selector & 0xfffc) | c->cpl, .limit = 0xffffffff,
+                                .ar = ar | c->cpl << 5 };
+    x86_seg_range(&c->seg[seg], false);
+}
+
 static void flat_code(X86Cpu *c, uint16_t selector, unsigned cpl, bool long_code)
 {
     c->cpl = cpl;
-    x86_seg_set(c, X86_CS, (selector & 0xfffc) | cpl, 0, 0xffffffff,
-                FLAT_CODE | cpl << 5 | (long_code ? AR_L : AR_DB));
+    flat(c, X86_CS, selector, FLAT_CODE | (long_code ? AR_L : AR_DB));
 }
 
 static void flat_stack(X86Cpu *c, uint16_t selector)
 {
-    x86_seg_set(c, X86_SS, (selector & 0xfffc) | c->cpl, 0, 0xffffffff, FLAT_DATA | c->cpl << 5);
+    flat(c, X86_SS, selector, FLAT_DATA);
 }
 
 /* These two take a single step by the TF that they leave, not by the one that they found: the kernel
@@ -70,6 +77,7 @@ void exec_sysenter(X86Cpu *c, const X86Insn *in)
     c->rflags &= ~(FL_VM | FL_IF | FL_RF);
     flat_code(c, c->sysenter_cs, 0, lm);
     flat_stack(c, (c->sysenter_cs & 0xfffc) + 8);
+    x86_mode_changed(c);
     c->regs[X86_RSP] = lm ? c->sysenter_esp : (uint32_t)c->sysenter_esp;
     c->regs[X86_RIP] = lm ? c->sysenter_eip : (uint32_t)c->sysenter_eip;
 }
@@ -86,6 +94,7 @@ void exec_sysexit(X86Cpu *c, const X86Insn *in)
     c->regs[X86_RSP] = to_64 ? rsp : (uint32_t)rsp;
     flat_code(c, cs + (to_64 ? 32 : 16), 3, to_64);
     flat_stack(c, cs + (to_64 ? 40 : 24));
+    x86_mode_changed(c);
 }
 
 void exec_swapgs(X86Cpu *c, const X86Insn *in)
