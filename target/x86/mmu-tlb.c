@@ -35,7 +35,7 @@ static unsigned key_of(uint64_t page) { return (page & PAGE_KEY) >> PAGE_KEY_AT;
 /* Where larger pages have been seen: elsewhere INVLPG need not look for their pieces. */
 static unsigned large_bit(uint64_t linear, unsigned shift)
 {
-    return ((linear >> shift) * 0x9e3779b97f4a7c15ull + shift) >> 52;
+    return ((linear >> shift) * 0x9e3779b97f4a7c15ull + shift) >> 32 & (LARGE_BITS - 1);
 }
 
 static void note_large(X86Mmu *m, uint64_t linear, unsigned shift)
@@ -105,16 +105,16 @@ void mmu_fill_io(X86Cpu *c, uint64_t linear, const PageWalk *w, TlbKind kind, co
         .generation = w->global ? m->generation : m->now->generation, .shift = w->shift, .section = *s };
 }
 
-static unsigned fetched_bit(uint64_t linear)
+static unsigned fetched_bit(uint64_t linear, unsigned bits)
 {
     uint64_t page = linear >> PAGE_BITS;
 
-    return (page ^ page >> 12 ^ page >> 24) & (FETCHED_BITS - 1);
+    return (page ^ page >> 12 ^ page >> 24) & (bits - 1);
 }
 
-static void note_fetched(uint64_t *fetched, uint64_t linear)
+static void note_fetched(uint64_t *fetched, unsigned bits, uint64_t linear)
 {
-    unsigned bit = fetched_bit(linear);
+    unsigned bit = fetched_bit(linear, bits);
 
     fetched[bit / 64] |= 1ull << (bit & 63);
 }
@@ -126,7 +126,7 @@ static CodeTlbEntry *code_entry(X86Cpu *c, uint64_t linear, TlbKind kind)
 
 CodeTlbEntry *mmu_code_entry(X86Cpu *c, uint64_t linear, TlbKind kind)
 {
-    note_fetched(c->mmu->now->fetched, linear);
+    note_fetched(c->mmu->now->fetched, FETCHED_BITS, linear);
     return code_entry(c, linear, kind);
 }
 
@@ -163,9 +163,9 @@ static void new_global_generation(X86Cpu *c)
     memset(c->mmu->fetched, 0, sizeof(c->mmu->fetched));
 }
 
-static bool is_fetched(const uint64_t *fetched, uint64_t linear)
+static bool is_fetched(const uint64_t *fetched, unsigned bits, uint64_t linear)
 {
-    unsigned bit = fetched_bit(linear);
+    unsigned bit = fetched_bit(linear, bits);
 
     return fetched[bit / 64] >> (bit & 63) & 1;
 }
@@ -178,7 +178,7 @@ uint64_t x86_fetch_generation(X86Cpu *c, uint64_t linear)
     if (e->tag != (linear & X86_PAGE_MASK) || e->generation != m->generation) {
         return c->fetch_gen;
     }
-    note_fetched(m->fetched, linear);
+    note_fetched(m->fetched, GLOBAL_FETCHED_BITS, linear);
     return c->global_gen;
 }
 
@@ -266,7 +266,7 @@ static void flush_page_of(X86Cpu *c, TlbContext *t, uint64_t linear, bool large)
             }
         }
     }
-    if (large || is_fetched(t->fetched, linear)) {
+    if (large || is_fetched(t->fetched, FETCHED_BITS, linear)) {
         new_fetch_generation(c, t);
     }
 }
@@ -277,7 +277,7 @@ void x86_tlb_flush_page(X86Cpu *c, uint64_t linear)
     X86Mmu *m = c->mmu;
     bool large = seen_large(m, linear);
 
-    if (large || is_fetched(m->fetched, linear)) {
+    if (large || is_fetched(m->fetched, GLOBAL_FETCHED_BITS, linear)) {
         new_global_generation(c);
     }
     for (unsigned i = 0; i < TLB_CONTEXTS && m->context[i]; i++) {

@@ -24,7 +24,10 @@ typedef struct PageWalk {       /* what a successful walk found */
     bool can_write;             /* a write would be allowed, and D is set already */
 } PageWalk;
 
-enum { CODE_TLB_SIZE = 256, IO_TLB_SIZE = 32, FETCHED_BITS = 4096, LARGE_BITS = 4096, TLB_CONTEXTS = 8 };
+enum { CODE_TLB_SIZE = 256, IO_TLB_SIZE = 32, FETCHED_BITS = 4096, TLB_CONTEXTS = 8,
+       /* A kernel fetches from some thousand pages and has as many large ones: INVLPG of a stack, once a fork and
+        * more, must not look like one of them. */
+       GLOBAL_FETCHED_BITS = 1 << 20, LARGE_BITS = 1 << 20 };
 
 /* Code and I/O entries belong to the context whose generation they carry, or to all of them: that
  * of X86Mmu.generation.  mmu_valid() tells. */
@@ -70,7 +73,7 @@ struct X86Mmu {
     CodeTlbEntry code[2][CODE_TLB_SIZE];        /* [1] for user mode */
     IoTlbEntry io[IO_TLB_SIZE];
     uint64_t generations, generation;           /* counter; and that of global pages */
-    uint64_t fetched[FETCHED_BITS / 64];        /* global pages (hashed) fetched from in this global_gen */
+    uint64_t fetched[GLOBAL_FETCHED_BITS / 64]; /* global pages (hashed) fetched from in this global_gen */
     uint64_t protects;                          /* counts x86_tlb_protect() */
     uint64_t large[LARGE_BITS / 64];            /* pages above 4 KiB (hashed) since a full flush */
     MemSection tables;                          /* where page tables were read last */
