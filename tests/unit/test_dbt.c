@@ -463,6 +463,55 @@ static void test_across_pages_with_a_masked_interrupt(void)
     finish();
 }
 
+enum { VECTOR = 30, STI_ROUNDS = 20000000 };
+
+static int acknowledge(void *opaque)
+{
+    vcpu_lower(&c->vcpu, VCPU_INTR);
+    return VECTOR;
+}
+
+static bool pending(void *opaque) { return true; }
+
+static atomic_bool interrupting;
+
+static void *interrupt_again_and_again(void *arg)
+{
+    while (atomic_load(&interrupting)) {
+        vcpu_raise(&c->vcpu, VCPU_INTR);
+        g_usleep(1);
+    }
+    return NULL;
+}
+
+/* Whenever an interrupt comes, it is not between STI and the next instruction. */
+static void test_sti_shadow(void)
+{
+    static const IntCtl intctl = { .acknowledge = acknowledge, .pending = pending };
+
+    start();
+    /* mov ecx, STI_ROUNDS; again: cli; sti; nop; nop; dec ecx; jnz again; cli; hlt */
+    PUT(AT_CODE, 0xb9, STI_ROUNDS & 0xff, STI_ROUNDS >> 8 & 0xff, STI_ROUNDS >> 16 & 0xff, STI_ROUNDS >> 24, 0xfa, 0xfb,
+        0x90, 0x90, 0xff, 0xc9, 0x75, 0xf8, 0xfa, 0xf4);
+    /* cmp word [rsp], AT_CODE + 7; sete al; add bl, al; inc rdx; iretq */
+    PUT(AT_HANDLER + VECTOR * 16, 0x66, 0x81, 0x3c, 0x24, (AT_CODE + 7) & 0xff, AT_CODE >> 8, 0x0f, 0x94, 0xc0,
+        0x00, 0xc3, 0xff, 0xc2, 0x48, 0xcf);
+    bench_idt(b, VECTOR, SYS_INT32, 0, SEL_CODE64);
+    vcpu_set_intctl(&c->vcpu, &intctl, NULL);
+    c->regs[X86_RBX] = c->regs[X86_RDX] = 0;
+    c->regs[X86_RSP] = AT_STACK0;
+    atomic_store(&interrupting, true);
+    GThread *other = g_thread_new("interrupts", interrupt_again_and_again, NULL);
+    g_assert_cmpint(run_at(AT_CODE), ==, RUN_HALTED);
+    atomic_store(&interrupting, false);
+    g_thread_join(other);
+    g_test_message("%u interrupts", (unsigned)c->regs[X86_RDX]);
+    g_assert_cmpuint(c->regs[X86_RDX], >, 0);
+    g_assert_cmpuint(c->regs[X86_RBX], ==, 0);
+    vcpu_set_intctl(&c->vcpu, NULL, NULL);
+    finish();
+}
+
 /* Through FS in 32-bit code: with a base, with a limit, and with a base that makes the address wrap. */
 static void test_segments_with_a_base(void)
 {
@@ -534,6 +583,7 @@ int main(int argc, char **argv)
     g_test_add_func("/dbt/count-before-a-fetch-fault", test_count_before_a_fetch_fault);
     g_test_add_func("/dbt/budget-before-a-fetch-fault", test_budget_before_a_fetch_fault);
     g_test_add_func("/dbt/across-pages-with-a-masked-interrupt", test_across_pages_with_a_masked_interrupt);
+    g_test_add_func("/dbt/sti-shadow", test_sti_shadow);
     g_test_add_func("/dbt/segments-with-a-base", test_segments_with_a_base);
     g_test_add_func("/dbt/perfmap", test_perfmap);
     g_test_add_func("/dbt/hottest-blocks", test_hottest_blocks);
