@@ -158,6 +158,31 @@ def running(g):
     same(g('s')[:4], 'T05t')
 
 
+def interrupts(g):
+    """Many at once: each time the guest runs it stops once, and what came too late stops nothing."""
+    for _ in range(20):
+        g.send('vCont;c')
+        g.sock.sendall(b'\3' * 500)
+        assert re.fullmatch(r'T02thread:\d;', g.reply())
+        same(g('qAttached'), '1')                       # and no second answer before this one
+
+
+def two_clients(first):
+    """The second waits, unheard and unanswered, until the first has gone."""
+    second = Line()
+    second.send('qAttached')
+    for _ in range(20):
+        same(first('qAttached'), '1')
+    second.sock.settimeout(0.2)
+    try:
+        raise AssertionError(f'the second client was answered {second.byte()!r}')
+    except TimeoutError:
+        second.sock.settimeout(DEADLINE)
+    first.sock.close()
+    same(second.reply(), '1')
+    second.sock.close()
+
+
 PACKETS = [b'?', b'g', b'G00', b'p1', b'P1=00', b'm1000,10', b'M1000,2:0102', b'X1000,2:ab', b'Hg1', b'Hc-1', b'T1',
            b'Z0,1000,1', b'z0,1000,1', b'Z2,9000,8', b'z2,9000,8', b'qSupported:multiprocess+', b'vCont?', b'vCont;s:1',
            b'vCont;s:p1.2;s', b'qRcmd,68656c70', b'qfThreadInfo', b'qThreadExtraInfo,1', b'Qqemu.PhyMemMode:1',
@@ -200,7 +225,8 @@ def main():
         g.sock.close()
         g = Line()
         running(g)
-        g.sock.close()
+        interrupts(g)
+        two_clients(g)
         for seed in range(3):
             g = Line()
             hostile(g, seed)
