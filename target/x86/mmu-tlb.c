@@ -92,7 +92,7 @@ void mmu_fill_ram(X86Cpu *c, uint64_t linear, const PageWalk *w, TlbKind kind, u
     if (!w->global && now->local[kind].n <= c->tlb_mask) {
         now->local[kind].slot[now->local[kind].n++] = slot;
     } else if (!w->global) {
-        now->local[kind].n = LOST_COUNT;          /* lost count: a flush looks at all */
+        now->local[kind].n = LOST_COUNT;                /* a flush looks at all */
     }
 }
 

@@ -11,7 +11,6 @@
  */
 #include "rights.h"
 
-#include <sys/param.h>
 #include "gen/x86-exec.h"
 
 enum { LONGEST_PAUSE_US = 50 };
@@ -84,10 +83,9 @@ static void pause_for_time(X86Cpu *c, const X86Insn *in, bool worth_it)
     Vcpu *v = &c->vcpu;
     uint32_t limit = c->umwait_control & ~3u, seen = atomic_load(&v->requests);
 
-    require_gp(c, c->cpl == 0 || !(c->cr4 & CR4_TSD));
+    require_tsc(c);
     require_gp(c, ((uint32_t)c->regs[in->rm] & ~1u) == 0);
-    x86_apart(c);
-    uint64_t now = vcpu_tsc(v), until = c->regs[X86_RDX] << 32 | (uint32_t)c->regs[X86_RAX];
+    uint64_t now = vcpu_tsc(v), until = edx_eax(c);
     bool limited = limit && until > now && until - now > limit;
     if (limited) {
         until = now + limit;

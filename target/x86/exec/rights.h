@@ -41,6 +41,13 @@ static inline void require_gp(X86Cpu *c, bool holds)
     }
 }
 
+/* Whoever asks for the time-stamp counter (volume 3A 2.5, CR4.TSD). */
+static inline void require_tsc(X86Cpu *c)
+{
+    require_gp(c, c->cpl == 0 || !(c->cr4 & CR4_TSD));
+    x86_apart(c);
+}
+
 static inline void require_ud(X86Cpu *c, bool holds)
 {
     if (!holds) {

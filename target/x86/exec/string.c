@@ -21,9 +21,11 @@ static void set_pointer(X86Cpu *c, const X86Insn *in, unsigned reg, uint64_t v)
     }
 }
 
-static void advance(X86Cpu *c, const X86Insn *in, unsigned reg, unsigned bytes)
+static bool downwards(const X86Cpu *c) { return c->rflags & FL_DF; }
+
+static void advance(X86Cpu *c, const X86Insn *in, unsigned reg, uint64_t bytes)
 {
-    set_pointer(c, in, reg, c->regs[reg] + (c->rflags & FL_DF ? -(uint64_t)bytes : bytes));
+    set_pointer(c, in, reg, c->regs[reg] + (downwards(c) ? -bytes : bytes));
 }
 
 static uint64_t source(X86Cpu *c, const X86Insn *in, unsigned size)
@@ -78,8 +80,6 @@ ELEMENT(64)
 
 /* ---- runs of elements in host memory, in the direction that DF says ---- */
 
-static bool downwards(const X86Cpu *c) { return c->rflags & FL_DF; }
-
 /* Elements, at most n, from offset `off` on that stay in their page, do not wrap, and fit the segment;
  * 0: leave it to the one-element form.  The first one's linear address in *linear. */
 static uint64_t run_length(X86Cpu *c, const X86Insn *in, unsigned seg, uint64_t off, unsigned size,
@@ -103,12 +103,6 @@ static uint64_t run_length(X86Cpu *c, const X86Insn *in, unsigned seg, uint64_t 
     }
     uint64_t before = *linear & ~X86_PAGE_MASK, room = PAGE_SIZE - before;
     return room < size ? 0 : MIN(n, down ? before / size + 1 : room / size);
-}
-
-/* A pointer goes on by so much. */
-static void advance_run(X86Cpu *c, const X86Insn *in, unsigned reg, uint64_t bytes)
-{
-    set_pointer(c, in, reg, downwards(c) ? c->regs[reg] - bytes : c->regs[reg] + bytes);
 }
 
 /* Of the elements from `first` on, the lowest address. */
@@ -141,8 +135,8 @@ static uint64_t run_movs(X86Cpu *c, const X86Insn *in, unsigned size, uint64_t n
             memcpy(dst, &v, size);
         }
     }
-    advance_run(c, in, X86_RSI, n * size);
-    advance_run(c, in, X86_RDI, n * size);
+    advance(c, in, X86_RSI, n * size);
+    advance(c, in, X86_RDI, n * size);
     return n;
 }
 
@@ -163,7 +157,7 @@ static uint64_t run_stos(X86Cpu *c, const X86Insn *in, unsigned size, uint64_t n
             memcpy(dst + i * size, &v, size);
         }
     }
-    advance_run(c, in, X86_RDI, n * size);
+    advance(c, in, X86_RDI, n * size);
     return n;
 }
 

@@ -136,12 +136,6 @@ void exec_wrmsr(X86Cpu *c, const X86Insn *in)
     require_gp(c, x86_msr_write(c, (uint32_t)c->regs[X86_RCX], edx_eax(c)));
 }
 
-static void require_tsc(X86Cpu *c)
-{
-    require_gp(c, c->cpl == 0 || !(c->cr4 & CR4_TSD));
-    x86_apart(c);
-}
-
 void exec_rdtsc(X86Cpu *c, const X86Insn *in)
 {
     require_tsc(c);
