@@ -1,10 +1,12 @@
 /*
- * Choosing an accelerator: one by name, or the first of a chain that says it is good here.
+ * Choosing an accelerator: one by name, or the first of a chain that says it is good here, and takes the machine's
+ * processors.
  */
 #include "accel/accel.h"
 
 #include <stdio.h>
 #include <string.h>
+#include "target/x86/model.h"
 #include "util/error.h"
 #include "util/suggest.h"
 
@@ -84,9 +86,34 @@ void accel_default_chain(GPtrArray *chain)
     }
 }
 
+/* With a `runner`, the machine's processors are made, too. */
+static Accel *make(Machine *m, const AccelOps *ops, const KeyVals *options, Runner **runner, GError **errp)
+{
+    Accel *a = ops->create(m, options, errp);
+
+    if (!a) {
+        return NULL;
+    }
+    a->ops = ops;
+    a->machine = m;
+    if (runner && !(*runner = runner_new(a, errp))) {
+        ops->destroy(a);
+        for (guint i = 0; i < m->vcpus->len; i++) {     /* for whoever is next */
+            x86_restore_model(x86_cpu(g_ptr_array_index(m->vcpus, i)));
+        }
+        return NULL;
+    }
+    return a;
+}
+
+static void say_going_on(const char *name, const char *why, const char *next)
+{
+    fprintf(stderr, "tinamou: %s%s%s; going on with %s\n", name ? name : "", name ? ": " : "", why, next);
+}
+
 /* One element of a chain; `next` is the name of the one behind it, NULL at the end.  NULL without an
  * error: go on with that. */
-static Accel *try_one(Machine *m, const char *spec, bool judge, const char *next, GError **errp)
+static Accel *try_one(Machine *m, const char *spec, bool judge, const char *next, Runner **runner, GError **errp)
 {
     const AccelOps *ops;
     g_autoptr(KeyVals) options = parse_options(spec, &ops, errp);
@@ -98,34 +125,37 @@ static Accel *try_one(Machine *m, const char *spec, bool judge, const char *next
     }
     AccelProbe result = judge && ops->probe ? ops->probe(options, &why) : PROBE_GOOD;
     if (result == PROBE_POOR) {
-        fprintf(stderr, "tinamou: %s%s%s\n", why->message, next ? "; going on with " : "", next ? next : "");
         if (next) {
+            say_going_on(NULL, why->message, next);
             return NULL;
         }
+        fprintf(stderr, "tinamou: %s\n", why->message);
         g_clear_error(&why);
     }
     if (result != PROBE_NO) {
-        a = ops->create(m, options, &why);
+        a = make(m, ops, options, runner, &why);
     }
     if (a) {
-        a->ops = ops;
-        a->machine = m;
-    } else if (next) {
-        fprintf(stderr, "tinamou: %s\ntinamou: failed to initialize %s%s%s\ntinamou: Back to %s accelerator.\n",
-                why->message, ops->name, why->code ? ": " : "", why->code ? g_strerror(why->code) : "", next);
-    } else {
-        g_propagate_error(errp, g_steal_pointer(&why));
+        return a;
     }
-    return a;
+    if (!next) {
+        g_propagate_error(errp, g_steal_pointer(&why));
+    } else if (why->code) {                             /* something of the host's failed */
+        fprintf(stderr, "tinamou: %s\ntinamou: failed to initialize %s: %s\ntinamou: Back to %s accelerator.\n",
+                why->message, ops->name, g_strerror(why->code), next);
+    } else {                                            /* it is not for this machine */
+        say_going_on(ops->name, why->message, next);
+    }
+    return NULL;
 }
 
-Accel *accel_open_chain(Machine *m, const GPtrArray *chain, GError **errp)
+static Accel *open_chain(Machine *m, const GPtrArray *chain, Runner **runner, GError **errp)
 {
     for (guint i = 0; i < chain->len; i++) {
         const char *next = i + 1 < chain->len ? g_ptr_array_index(chain, i + 1) : NULL;
         g_autofree char *next_name = next ? g_strndup(next, strcspn(next, ",")) : NULL;
         GError *err = NULL;
-        Accel *a = try_one(m, g_ptr_array_index(chain, i), true, next_name, &err);
+        Accel *a = try_one(m, g_ptr_array_index(chain, i), true, next_name, runner, &err);
         if (a) {
             return a;
         }
@@ -137,9 +167,22 @@ Accel *accel_open_chain(Machine *m, const GPtrArray *chain, GError **errp)
     return NULL;
 }
 
+Accel *accel_open_chain(Machine *m, const GPtrArray *chain, GError **errp)
+{
+    return open_chain(m, chain, NULL, errp);
+}
+
+Runner *runner_open_chain(Machine *m, const GPtrArray *chain, GError **errp)
+{
+    Runner *r = NULL;
+
+    open_chain(m, chain, &r, errp);
+    return r;
+}
+
 Accel *accel_open_one(Machine *m, const char *text, GError **errp)
 {
-    return try_one(m, text, false, NULL, errp);
+    return try_one(m, text, false, NULL, NULL, errp);
 }
 
 Accel *accel_open(Machine *m, const char *text, GError **errp)

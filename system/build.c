@@ -250,9 +250,9 @@ static bool start_engine(System *s, GError **errp)
 {
     const GPtrArray *chain = s->cfg->accels;
 
-    s->accel = accel_open_chain(s->m, chain, errp);
-    s->runner = s->accel ? runner_new(s->accel, errp) : NULL;
+    s->runner = runner_open_chain(s->m, chain, errp);
     if (s->runner) {
+        s->accel = runner_accel(s->runner);
         system_replay_debugger(s);
     } else {
         g_prefix_error(errp, "-accel %s: ", (char *)g_ptr_array_index(chain, chain->len - 1));

@@ -101,6 +101,8 @@ uint64_t accel_hash(Machine *m, bool memory_too);
 typedef struct Runner Runner;
 
 Runner *runner_new(Accel *a, GError **errp);    /* a paused thread for every vCPU, or one for all: Machine.icount */
+/* As accel_open_chain(), but one that refuses the machine's processors is passed, too. */
+Runner *runner_open_chain(Machine *m, const GPtrArray *chain, GError **errp);
 void runner_free(Runner *r);                    /* stops and joins; without the lock */
 void runner_resume(Runner *r);                  /* starts the clock too */
 void runner_pause(Runner *r);                   /* returns when no vCPU runs; drops the lock to wait */

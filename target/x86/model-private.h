@@ -9,6 +9,7 @@
 
 struct X86Model {
     char *name, *spec;                  /* spec: with the features added and taken away */
+    char *asked;                        /* what it was made of */
     bool host;                          /* -cpu host: what this processor is */
     char vendor[12];
     uint8_t family, model, stepping, phys_bits;         /* phys_bits: of a physical address, MAXPHYADDR */

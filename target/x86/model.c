@@ -378,6 +378,7 @@ X86Model *x86_model_new(const char *spec, GError **errp)
     m->host = is_host(row);
     memcpy(m->vendor, "GenuineIntel", sizeof(m->vendor));
     m->spec = g_strdup(spec && *spec ? spec : "max");
+    m->asked = g_strdup(m->spec);
     m->family = row->family;
     m->model = row->model;
     m->stepping = row->stepping;
@@ -454,11 +455,23 @@ void x86_drop_feature(X86Cpu *c, X86Feature feature)
     }
 }
 
+void x86_restore_model(X86Cpu *c)
+{
+    X86Model *m = (X86Model *)c->model, *again = x86_model_new(m->asked, NULL);
+
+    if (again) {
+        c->model = again;
+        x86_model_free(m);
+    }
+    c->vcpu.tsc_khz = x86_tsc_khz(c);
+}
+
 void x86_model_free(X86Model *m)
 {
     if (m) {
         g_free(m->name);
         g_free(m->spec);
+        g_free(m->asked);
         g_free(m);
     }
 }

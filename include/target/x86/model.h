@@ -28,6 +28,8 @@ void x86_model_free(X86Model *m);
  * others, and so says x86_model_spec() then; another model, or what was asked for by +name, is one error
  * that lists all that `who` cannot. */
 bool x86_limit_features(X86Cpu *c, const uint32_t *words, const char *who, GError **errp);
+/* What -cpu asks for again, and its TSC's rate: it has been limited for an accelerator that does not run it. */
+void x86_restore_model(X86Cpu *c);
 
 /* -cpu help, from the tables. */
 typedef struct X86CpuGiver {    /* an accelerator, and which features it can run */
