@@ -2,6 +2,7 @@
  * Loads, stores and DMA through a flat view.
  */
 #include <string.h>
+#include "core/doorbell.h"
 #include "core/loop.h"
 #include "core/memory.h"
 #include "memory-view.h"
@@ -60,6 +61,10 @@ static void io_write(const Region *r, hwaddr off, uint64_t val, unsigned size)
     val &= mask64(8 * size);            /* a processor hands over its whole register */
     if (log_on(LOG_IO)) {
         log_printf("io: %s+%" PRIx64 " write%u %" PRIx64 "\n", r->name, off, size, val);
+    }
+    if (doorbell_hit(r, off, val, size)) {
+        doorbell_ring(r->doorbell, 1);
+        return;
     }
     if (!r->ops->write) {
         return;

@@ -116,6 +116,12 @@ void region_set_coalesced(Region *r, bool coalesced)
     }
 }
 
+void region_set_doorbell(Region *r, const Doorbell *d)
+{
+    g_return_if_fail(!r->parent && r->kind == REGION_IO);
+    r->doorbell = d;
+}
+
 void region_map(Region *parent, hwaddr at, Region *child, int priority)
 {
     Region **p = &parent->children;
@@ -330,6 +336,15 @@ void memory_begin(AddressSpace *as)
     as->depth++;
 }
 
+static void tell_changed(AddressSpace *as)
+{
+    for (MemListener *l = as->listeners; l; l = l->next) {
+        if (l->changed) {
+            l->changed(l);
+        }
+    }
+}
+
 void memory_commit(AddressSpace *as)
 {
     if (--as->depth || !as->dirty) {
@@ -345,11 +360,7 @@ void memory_commit(AddressSpace *as)
     old->retired_at = atomic_fetch_add(&as->generation, 1) + 1;
     old->next = as->retired;
     as->retired = old;
-    for (MemListener *l = as->listeners; l; l = l->next) {
-        if (l->changed) {
-            l->changed(l);
-        }
-    }
+    tell_changed(as);
     uint64_t seen = ~0ull;
     for (AsReader *r = as->readers; r; r = r->next) {
         seen = MIN(seen, atomic_load(&r->seen));
@@ -360,6 +371,12 @@ void memory_commit(AddressSpace *as)
 void as_set_tap(AddressSpace *as, AsTap *t)
 {
     as->tap = t;
+    tell_changed(as);
+}
+
+bool as_tapped(const AddressSpace *as)
+{
+    return as->tap;
 }
 
 void as_listen(AddressSpace *as, MemListener *l)

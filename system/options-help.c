@@ -210,8 +210,8 @@ static const char *const notes[] = {
     "SIGTERM presses the power button of a guest that listens to it, and ends tinamou when the guest has "
     "powered off, after 20 seconds, or at the second SIGTERM; SIGINT and SIGHUP end it at once.",
     "The exit status is 0, 1 after an error, or what the guest wrote to isa-debug-exit.",
-    "Programs that test a processor find what they look for with -device pc-testdev (ports 0xe0, 0xe4 and "
-    "0x2000, memory at 0xff000000) and -device isa-debug-exit.",
+    "Programs that test a processor find what they look for with -device pc-testdev (ports 0xe0, 0xe4, "
+    "0x2000 and 0x2020, memory at 0xff000000) and -device isa-debug-exit.",
 };
 
 static char *option_usage(const Option *o)

@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include "core/doorbell.h"
 
 static void set_line(void *opaque, unsigned line, bool level)
 {
@@ -21,6 +22,17 @@ static void set_line(void *opaque, unsigned line, bool level)
     if (line) {                         /* 0 is the kernel's own timer's */
         kvm_ioctl(k->vm, KVM_IRQ_LINE, &l);
     }
+}
+
+/* KVM_IRQFD (api.rst 4.75): up and down, by the kernel itself.  The kernel's own timer has line 0, and the second 8259A
+ * line 2. */
+static bool attach(void *opaque, unsigned line, int fd, bool on)
+{
+    enum { TIMER = 0, CASCADE = 2 };
+    const Kvm *k = opaque;
+    struct kvm_irqfd q = { .fd = (uint32_t)fd, .gsi = line, .flags = on ? 0 : KVM_IRQFD_FLAG_DEASSIGN };
+
+    return line != TIMER && line != CASCADE && kvm_ioctl(k->vm, KVM_IRQFD, &q) >= 0;
 }
 
 static bool send(void *opaque, uint64_t address, uint32_t data)
@@ -120,7 +132,7 @@ bool kvm_irqchip_init(Kvm *k, GError **errp)
 
     k->chip = (Irqchip){
         .all = k->irqchip == KVM_IRQCHIP_ALL, .opaque = k, .set_line = set_line, .send = send, .route = route,
-        .describe = describe,
+        .describe = describe, .attach = attach,
     };
     if (k->irqchip == KVM_IRQCHIP_NONE) {
         return true;
@@ -149,7 +161,18 @@ bool kvm_irqchip_init(Kvm *k, GError **errp)
         kvm_ioctl(k->vm, KVM_GET_PIT2, &k->pit_power_up);
     }
     k->accel.machine->irqchip = &k->chip;
+    irq_pulses_attach(k->accel.machine);
     return true;
+}
+
+void kvm_irqchip_fini(Kvm *k)
+{
+    Machine *m = k->accel.machine;
+
+    if (m->irqchip == &k->chip) {
+        irq_pulses_detach(m);
+        m->irqchip = NULL;
+    }
 }
 
 /* The chips as they were made. */

@@ -42,9 +42,8 @@ static void kvm_destroy(Accel *a)
     kvm_queue_free(k->queue);
     g_clear_pointer(&k->dirty, g_hash_table_destroy);
     kvm_slots_fini(k);
-    if (a->machine->irqchip == &k->chip) {
-        a->machine->irqchip = NULL;
-    }
+    kvm_doorbells_free(k->doorbells);
+    kvm_irqchip_fini(k);
     if (k->vm >= 0) {
         close(k->vm);
     }
@@ -83,7 +82,11 @@ static bool make_vm(Kvm *k, GError **errp)
     kvm_ioctl(k->vm, KVM_ENABLE_CAP, &emulation);
     k->queue = kvm_queue_new(k);
     kvm_dirty_init(k);
-    return kvm_irqchip_init(k, errp) && kvm_cpuid_init(k, errp) && kvm_slots_init(k, errp);
+    if (!kvm_irqchip_init(k, errp)) {
+        return false;
+    }
+    k->doorbells = kvm_doorbells_new(k);
+    return kvm_cpuid_init(k, errp) && kvm_slots_init(k, errp);
 }
 
 static Accel *kvm_create(Machine *m, const KeyVals *options, GError **errp)
@@ -293,6 +296,7 @@ static void kvm_info(Accel *a, Vcpu *vcpu, GString *out)
                            ", MSRs %" PRIu64 ", halts %" PRIu64 "\n",
                            v->stats.exits, v->stats.io, v->stats.mmio, v->stats.msr, v->stats.halts);
     g_string_append_printf(out, "writes without an exit  %" PRIu64 "\n", kvm_queue_writes(v->kvm->queue));
+    kvm_doorbells_info(v->kvm->doorbells, out);
     g_string_append_printf(out, "interrupts injected     %" PRIu64 "\n", v->stats.interrupts);
     g_string_append_printf(out, "left to the interpreter %" PRIu64 "\n", v->stats.interpreted);
     g_string_append_printf(out, "memory slots            %u\n", v->kvm->slots->len);

@@ -25,6 +25,7 @@ typedef enum KvmIrqchip { KVM_IRQCHIP_NONE /* all models are ours */, KVM_IRQCHI
 #define IDENTITY_MAP_AT 0xfeffc000ull
 
 typedef struct KvmQueue KvmQueue;
+typedef struct KvmDoorbells KvmDoorbells;
 
 typedef struct Kvm {
     Accel accel;                                /* first */
@@ -35,6 +36,7 @@ typedef struct Kvm {
     MemListener mem_listener;
     GArray *slots;                              /* of KvmSlot, sorted by address (slots.c) */
     KvmQueue *queue;                            /* of writes that do not leave the guest; NULL: none (coalesced.c) */
+    KvmDoorbells *doorbells;                    /* writes that are signals (doorbells.c) */
     GHashTable *dirty;                          /* pages written, not yet asked for; NULL: nobody asks (dirty.c) */
     bool dirty_rings;
     bool a20_off;                               /* as the slots are laid out */
@@ -131,8 +133,14 @@ void kvm_queue_map(KvmQueue *q, int vcpu);      /* a processor's file is there *
 void kvm_queue_flush(KvmQueue *q);
 uint64_t kvm_queue_writes(const KvmQueue *q);
 
+/* ---- doorbells.c; with the machine lock ---- */
+KvmDoorbells *kvm_doorbells_new(Kvm *k);        /* the interrupt controllers are there */
+void kvm_doorbells_free(KvmDoorbells *all);     /* NULL: nothing */
+void kvm_doorbells_info(const KvmDoorbells *all, GString *out);
+
 /* ---- irqchip.c ---- */
 bool kvm_irqchip_init(Kvm *k, GError **errp);
+void kvm_irqchip_fini(Kvm *k);
 void kvm_irqchip_reset(Kvm *k);
 bool kvm_lapic_get(KvmVcpu *v);
 bool kvm_lapic_put(KvmVcpu *v);

@@ -6,17 +6,20 @@
  *     port 0xe4              a write of a physical address: translations of it and code from it are dropped
  *     port 0x2000 + n        a write is the level of interrupt line n: 0..15 of the ISA bus, above that
  *                            pins of the I/O APIC
+ *     port 0x2020 + n        a write of any byte is a rising edge of line n of the ISA bus, 0..15.  Under KVM the
+ *                            guest goes on meanwhile, and with kernel_irqchip=on nobody but the kernel takes part
  *     memory at 0xff000000   64 KiB that behave as RAM, by device accesses
  *
  * Not modelled: nothing, no such hardware exists.
  */
 #include <string.h>
+#include "core/doorbell.h"
 #include "core/machine.h"
 #include "hw/intc.h"
 #include "hw/isa.h"
 #include "util/error.h"
 
-enum { ECHO_PORT = 0xe0, FLUSH_PORT = 0xe4, LINE_PORT = 0x2000, LINES = 24, ISA_LINES = 16,
+enum { ECHO_PORT = 0xe0, FLUSH_PORT = 0xe4, LINE_PORT = 0x2000, PULSE_PORT = 0x2020, LINES = 24, ISA_LINES = 16,
        MEM_SIZE = 0x10000 };
 static const hwaddr MEM_AT = 0xff000000;
 
@@ -25,8 +28,11 @@ typedef struct PcTestdev {
     uint8_t echo[4];
     uint8_t mem[MEM_SIZE];
     uint32_t lines;             /* levels, a bit each */
-    IrqWire irq[ISA_LINES];
-    Region echo_io, flush_io, lines_io, mem_io;
+    uint16_t pulsed;            /* levels that pulses have left */
+    IrqWire irq[ISA_LINES], pulse_irq[ISA_LINES];
+    IrqPulse pulse[ISA_LINES];
+    Doorbell bell[ISA_LINES];
+    Region echo_io, flush_io, lines_io, pulse_io[ISA_LINES], mem_io;
 } PcTestdev;
 
 /* ---- bytes that are read back ---- */
@@ -116,7 +122,23 @@ static void line_write(void *dev, hwaddr off, uint64_t val, unsigned size)
 
 static const RegionOps line_ops = { .read = no_read, .write = line_write, .size_min = 1, .size_max = 1 };
 
+/* All writes are signals. */
+static const RegionOps pulse_ops = { .read = no_read, .size_min = 1, .size_max = 1 };
+
 /* ---- the device ---- */
+
+static bool make_pulse(PcTestdev *s, unsigned n, GError **errp)
+{
+    if (!irq_pulse_init(&s->pulse[n], s->dev.machine, &s->pulse_irq[n], n, errp)) {
+        return false;
+    }
+    isa_connect_irq(&s->dev, &s->pulse_irq[n], n);
+    s->bell[n].pulse = &s->pulse[n];
+    region_init_io(&s->pulse_io[n], "testdev-pulse", 1, &pulse_ops, s);
+    region_set_doorbell(&s->pulse_io[n], &s->bell[n]);
+    isa_map_io(&s->dev, &s->pulse_io[n], (uint16_t)(PULSE_PORT + n));
+    return true;
+}
 
 static bool pc_testdev_realize(Device *d, GError **errp)
 {
@@ -133,6 +155,11 @@ static bool pc_testdev_realize(Device *d, GError **errp)
     isa_map_io(d, &s->flush_io, FLUSH_PORT);
     isa_map_io(d, &s->lines_io, LINE_PORT);
     region_map(isa_bus(d)->mem, MEM_AT, &s->mem_io, 0);
+    for (unsigned i = 0; i < ISA_LINES; i++) {
+        if (!make_pulse(s, i, errp)) {
+            return false;
+        }
+    }
     return true;
 }
 
@@ -140,6 +167,10 @@ static void pc_testdev_unrealize(Device *d)
 {
     PcTestdev *s = (PcTestdev *)d;
 
+    for (unsigned i = 0; i < ISA_LINES; i++) {
+        region_fini(&s->pulse_io[i]);
+        irq_pulse_fini(&s->pulse[i]);
+    }
     region_fini(&s->mem_io);
     region_fini(&s->lines_io);
     region_fini(&s->flush_io);
@@ -153,12 +184,28 @@ static void pc_testdev_reset(Device *d)
     memset(s->echo, 0, sizeof(s->echo));
     memset(s->mem, 0, sizeof(s->mem));
     s->lines = 0;
+    s->pulsed = 0;
 }
 
 static void pc_testdev_settle(Device *d)
 {
+    PcTestdev *s = (PcTestdev *)d;
+
     for (unsigned n = 0; n < LINES; n++) {
-        drive((PcTestdev *)d, n);
+        drive(s, n);
+    }
+    for (unsigned n = 0; n < ISA_LINES; n++) {
+        irq_set(&s->pulse_irq[n], s->pulsed >> n & 1);
+    }
+}
+
+static void pc_testdev_before_save(void *obj)
+{
+    PcTestdev *s = obj;
+
+    s->pulsed = 0;
+    for (unsigned n = 0; n < ISA_LINES; n++) {
+        s->pulsed |= s->pulse_irq[n].level << n;
     }
 }
 
@@ -167,7 +214,12 @@ static const StateField pc_testdev_fields[] = {
     STATE_BUF(PcTestdev, echo),
     STATE_BUF(PcTestdev, mem),
     STATE_U(PcTestdev, lines),
+    { STATE_F_(PcTestdev, pulsed, STATE_UINT), .count = 1, .since = 2 },
     STATE_NOT(PcTestdev, irq, "driven by settle"),
+    STATE_NOT(PcTestdev, pulse_irq, "driven by settle, from pulsed"),
+    STATE_NOT(PcTestdev, pulse, "made by realize"),
+    STATE_NOT(PcTestdev, bell, "made by realize"),
+    STATE_NOT(PcTestdev, pulse_io, "mapping, made by realize"),
     STATE_NOT(PcTestdev, echo_io, "mapping, made by realize"),
     STATE_NOT(PcTestdev, flush_io, "mapping, made by realize"),
     STATE_NOT(PcTestdev, lines_io, "mapping, made by realize"),
@@ -187,7 +239,8 @@ static bool pc_testdev_after_load(void *obj, GError **errp)
 }
 
 static const StateTable pc_testdev_state = {
-    .name = "pc-testdev", .version = 1, .fields = pc_testdev_fields, .after_load = pc_testdev_after_load,
+    .name = "pc-testdev", .version = 2, .fields = pc_testdev_fields, .before_save = pc_testdev_before_save,
+    .after_load = pc_testdev_after_load,
 };
 
 const DeviceClass pc_testdev_class = {

@@ -23,6 +23,8 @@ typedef struct Irqchip {
     void (*set_line)(void *opaque, unsigned line, bool level);
     /* A message-signalled interrupt (SDM vol. 3, 11.11); false: nobody took it. */
     bool (*send)(void *opaque, uint64_t address, uint32_t data);
+    /* all: a write to the eventfd `fd` pulses ISA line `line`, from now on or (not `on`) no more; false: it cannot */
+    bool (*attach)(void *opaque, unsigned line, int fd, bool on);
     /* Not all: what the I/O APIC sends for a pin.  The kernel tells of its end (IntCtl.ended). */
     void (*route)(void *opaque, unsigned pin, uint64_t address, uint32_t data);
     void (*describe)(void *opaque, IrqchipPart part, GString *out);     /* all: for `info` */

@@ -40,6 +40,7 @@ typedef struct MachineWatch {
  * follow each other by index are siblings.  All 0: one package of cores with one thread each. */
 typedef struct CpuTopology { unsigned sockets, dies, cores, threads; } CpuTopology;
 
+typedef struct IrqPulse IrqPulse;   /* core/doorbell.h */
 typedef struct Icount Icount;       /* core/icount.h */
 
 struct Machine {
@@ -64,6 +65,7 @@ struct Machine {
     void *resolve_opaque;
     Icount *icount;                 /* time is a number of instructions; NULL: it is the host's */
     const Irqchip *irqchip;         /* interrupt controllers in the host's kernel; NULL: the models do it all */
+    IrqPulse *pulses;               /* interrupts that any thread may raise */
 };
 
 Machine *machine_new(Clock *clock);             /* takes the clock over */

@@ -23,6 +23,7 @@ typedef uint64_t hwaddr;
 typedef struct AddressSpace AddressSpace;
 typedef struct Region Region;
 typedef struct Loop Loop;
+typedef struct Doorbell Doorbell;      /* core/doorbell.h */
 
 enum { PAGE_BITS = 12, PAGE_SIZE = 1 << PAGE_BITS };
 
@@ -52,6 +53,7 @@ struct Region {                 /* embedded by value; fields belong to core/memo
     hwaddr target_off;
     int priority;
     bool enabled, readonly, owns_ram, coalesced;
+    const Doorbell *doorbell;   /* NULL: none */
     AddressSpace *as;           /* roots only */
 };
 
@@ -66,6 +68,8 @@ void region_set_readonly(Region *r, bool readonly);     /* RAM or alias: writes 
  * device, but maybe much later; a device that looks at what they wrote by itself (a timer, a screen) calls
  * as_flush_writes() first.  None may change the memory map such that RAM goes away. */
 void region_set_coalesced(Region *r, bool coalesced);
+/* Device registers, before they are mapped: a write is a signal. */
+void region_set_doorbell(Region *r, const Doorbell *d);
 void region_map(Region *parent, hwaddr at, Region *child, int priority);
 void region_unmap(Region *child);                       /* not mapped is fine */
 void region_enable(Region *r, bool on);
@@ -143,6 +147,7 @@ typedef struct AsTap {
     void (*written)(struct AsTap *t, AddressSpace *as, hwaddr addr, const void *buf, size_t len);  /* as_write() */
 } AsTap;
 void as_set_tap(AddressSpace *as, AsTap *t);            /* NULL: nobody */
+bool as_tapped(const AddressSpace *as);                 /* listeners are told of a change, too */
 
 typedef struct AsReader {               /* one per lock-free reader thread and space */
     AddressSpace *as;

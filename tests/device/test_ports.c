@@ -113,6 +113,20 @@ static void test_testdev(void)
     g_assert_true(wire_level(h, 4));
     outb(h, 0x2017, 1);                         /* a pin of an I/O APIC that is not there */
 
+    for (unsigned n = 0; n < 16; n++) {         /* an edge for each byte */
+        unsigned edges = h->edges[n], next = n < 15 ? h->edges[n + 1] : 0;
+        outb(h, 0x2000 + n, 0);
+        outb(h, 0x2020 + n, 0);
+        g_assert_true(wire_level(h, n));
+        outb(h, 0x2020 + n, 1);
+        g_assert_cmpuint(h->edges[n], ==, edges + 2);
+        g_assert_true(n == 15 || h->edges[n + 1] == next);
+    }
+    unsigned edges[] = { h->edges[6], h->edges[7] };
+    io_write(h, 0x2026, 2, 0xffff);
+    g_assert_cmpuint(h->edges[6] - edges[0] + h->edges[7] - edges[1], ==, 2);
+    g_assert_cmphex(inb(h, 0x2020), ==, 0);
+
     mem_write(h, 0xff000000, 8, 0x1122334455667788);
     g_assert_cmphex(mem_read(h, 0xff000004, 4), ==, 0x11223344);
     mem_write(h, 0xff00ffff, 1, 0x99);

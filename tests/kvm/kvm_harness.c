@@ -182,3 +182,13 @@ RunExit bench_run(Bench *b, uint64_t insns)
     g_assert_no_error(err);
     return why;
 }
+
+uint64_t bench_counted(Bench *b, const char *what)
+{
+    g_autoptr(GString) info = g_string_new(NULL);
+
+    b->a->ops->info(b->a, &b->c[0]->vcpu, info);
+    const char *at = strstr(info->str, what);
+    g_assert_nonnull(at);
+    return g_ascii_strtoull(at + strlen(what), NULL, 10);
+}

@@ -34,5 +34,6 @@ void bench_free(Bench *b);
 void bench_load(Bench *b, const void *code, size_t len);        /* processor 0 starts there, in real mode */
 void bench_load_file(Bench *b, const char *name);               /* of tests/kvm */
 RunExit bench_run(Bench *b, uint64_t insns);                    /* processor 0, on this thread */
+uint64_t bench_counted(Bench *b, const char *what);             /* the number behind it in `info accel` */
 
 #endif

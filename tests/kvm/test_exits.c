@@ -5,16 +5,6 @@
 
 #include <string.h>
 
-static uint64_t counted(Bench *b, const char *what)
-{
-    g_autoptr(GString) info = g_string_new(NULL);
-
-    b->a->ops->info(b->a, &b->c[0]->vcpu, info);
-    const char *at = strstr(info->str, what);
-    g_assert_nonnull(at);
-    return g_ascii_strtoull(at + strlen(what), NULL, 10);
-}
-
 /* 60 writes of 1, 2 and 4 bytes to device memory, 20 to a port, in turns; then both are read. */
 static const uint8_t writes[] = {
     0xb8, 0x00, 0xd0, 0x8e, 0xc0,               /* mov ax, 0d000h; mov es, ax */
@@ -40,8 +30,8 @@ static uint64_t run_writes(bool coalesced, uint64_t *queued, uint8_t memory[140]
     g_assert_cmpint(bench_run(b, 1 << 20), ==, RUN_HALTED);
     g_assert_cmpuint(b->result, ==, 2);
     memcpy(memory, b->memory, 140);
-    uint64_t exits = counted(b, "exits ");
-    *queued = counted(b, "writes without an exit ");
+    uint64_t exits = bench_counted(b, "exits ");
+    *queued = bench_counted(b, "writes without an exit ");
     bench_free(b);
     return exits;
 }
@@ -86,8 +76,8 @@ static void full_ring(void)
     for (unsigned i = 0; i < 500; i++) {
         g_assert_cmpuint(b->memory[2 * i] | b->memory[2 * i + 1] << 8, ==, 500 - i);
     }
-    g_test_message("%" G_GUINT64_FORMAT " exits for 500 writes", counted(b, "exits "));
-    g_assert_cmpuint(counted(b, "exits "), <, 20);
+    g_test_message("%" G_GUINT64_FORMAT " exits for 500 writes", bench_counted(b, "exits "));
+    g_assert_cmpuint(bench_counted(b, "exits "), <, 20);
     bench_free(b);
 }
 
@@ -119,7 +109,7 @@ static void asked_for(void)
         machine_unlock(b->m);
     }
     g_assert_cmphex(b->memory[0], ==, 0x5a);
-    g_assert_cmpuint(counted(b, "memory "), ==, 0);
+    g_assert_cmpuint(bench_counted(b, "memory "), ==, 0);
     machine_lock(b->m);
     runner_pause(r);
     machine_unlock(b->m);

@@ -2,6 +2,7 @@
  * Clock, loop, saved state, and the words that errors use.
  */
 #include <string.h>
+#include "core/doorbell.h"
 #include "core/machine.h"
 #include "util/log.h"
 #include "util/size.h"
@@ -222,6 +223,91 @@ static const StateTable outer_state = {
     .name = "outer", .version = 2, .fields = outer_fields, .after_load = check_outer,
 };
 
+static void count_rises(void *opaque, int pin, bool level)
+{
+    *(unsigned *)opaque += level;
+}
+
+static gpointer pulse_without_the_lock(gpointer p)
+{
+    irq_pulse(p);
+    irq_pulse(p);
+    return NULL;
+}
+
+/* On the loop's thread, with the lock; pulses that it has not seen yet are one, and none comes behind the end. */
+static void test_pulse_of_another_thread(void)
+{
+    Machine *m = machine_new(clock_new_manual());
+    unsigned rises = 0;
+    IrqWire wire = { 0 };
+    IrqPulse p;
+
+    irq_connect(&wire, count_rises, &rises, 0);
+    machine_lock(m);
+    g_assert_true(irq_pulse_init(&p, m, &wire, 5, NULL));
+    machine_unlock(m);
+    g_thread_join(g_thread_new("pulse", pulse_without_the_lock, &p));
+    g_assert_cmpuint(rises, ==, 0);
+    loop_run(m->loop, 0);
+    g_assert_cmpuint(rises, ==, 1);
+    machine_lock(m);
+    irq_pulse(&p);
+    g_assert_cmpuint(rises, ==, 2);
+    machine_unlock(m);
+    g_thread_join(g_thread_new("pulse", pulse_without_the_lock, &p));
+    machine_lock(m);
+    irq_pulse_fini(&p);
+    irq_pulse_fini(&p);
+    machine_unlock(m);
+    loop_run(m->loop, 0);
+    g_assert_cmpuint(rises, ==, 2);
+    machine_free(m);
+}
+
+static void count_rings(void *opaque, uint64_t times)
+{
+    *(uint64_t *)opaque += times;
+}
+
+static void count_writes(void *dev, hwaddr off, uint64_t val, unsigned size)
+{
+    ++*(unsigned *)dev;
+}
+
+/* Its value, all of it and at once; the rest is an ordinary write. */
+static void test_doorbell(void)
+{
+    static const RegionOps ops = { .write = count_writes, .size_max = 1 };
+    Machine *m = machine_new(clock_new_manual());
+    unsigned writes = 0;
+    uint64_t rings = 0;
+    Doorbell any = { .ring = count_rings, .opaque = &rings }, seven = any;
+    Region r[2];
+
+    seven.matches = true;
+    seven.value = 0x77777777;
+    machine_lock(m);
+    for (unsigned i = 0; i < 2; i++) {
+        region_init_io(&r[i], "bell", 4, &ops, &writes);
+        region_set_doorbell(&r[i], i ? &seven : &any);
+        region_map(&m->mem_root, 0x1000 + 4 * i, &r[i], 0);
+    }
+    as_store(m->mem, 0x1000, 1, 4);
+    as_store(m->mem, 0x1004, 0xff77777777, 4);
+    g_assert_cmpuint(rings, ==, 2);
+    g_assert_cmpuint(writes, ==, 0);
+    as_store(m->mem, 0x1000, 1, 2);
+    as_store(m->mem, 0x1001, 1, 1);
+    as_store(m->mem, 0x1004, 0x77777776, 4);
+    g_assert_cmpuint(rings, ==, 2);
+    g_assert_cmpuint(writes, ==, 2 + 1 + 4);
+    region_fini(&r[0]);
+    region_fini(&r[1]);
+    machine_unlock(m);
+    machine_free(m);
+}
+
 static void test_state_round_trip_and_refusals(void)
 {
     Clock *c = clock_new_manual();
@@ -319,6 +405,8 @@ int main(int argc, char **argv)
     g_test_add_func("/clock/stops", test_clock_stops_with_the_machine);
     g_test_add_func("/loop/post", test_loop_runs_posts_of_other_threads_with_the_lock);
     g_test_add_func("/loop/turns", test_loop_gets_the_lock_from_one_who_polls);
+    g_test_add_func("/signals/pulse", test_pulse_of_another_thread);
+    g_test_add_func("/signals/doorbell", test_doorbell);
     g_test_add_func("/state/round-trip", test_state_round_trip_and_refusals);
     g_test_add_func("/util/suggest", test_suggest_finds_the_near_and_not_the_far);
     g_test_add_func("/util/size", test_size_reads_what_people_write);
