@@ -404,6 +404,16 @@ void as_flush_writes(AddressSpace *as)
     }
 }
 
+bool as_take_dirty(AddressSpace *as, Region *r, uint64_t *pages)
+{
+    for (MemListener *l = as->listeners; l; l = l->next) {
+        if (l->take_dirty) {
+            return l->take_dirty(l, r, pages);
+        }
+    }
+    return false;
+}
+
 void as_code_changed(AddressSpace *as, hwaddr at, hwaddr len)
 {
     for (MemListener *l = as->listeners; l; l = l->next) {

@@ -40,8 +40,8 @@ static void kvm_destroy(Accel *a)
     Kvm *k = (Kvm *)a;
 
     kvm_queue_free(k->queue);
-    g_clear_pointer(&k->dirty, g_hash_table_destroy);
     kvm_slots_fini(k);
+    kvm_dirty_fini(k);
     kvm_doorbells_free(k->doorbells);
     kvm_irqchip_fini(k);
     if (k->vm >= 0) {
@@ -53,7 +53,7 @@ static void kvm_destroy(Accel *a)
     g_free(k);
 }
 
-static bool make_vm(Kvm *k, GError **errp)
+static bool make_vm(Kvm *k, const KeyVals *options, GError **errp)
 {
     uint64_t identity_map = IDENTITY_MAP_AT;
 
@@ -81,8 +81,7 @@ static bool make_vm(Kvm *k, GError **errp)
     struct kvm_enable_cap emulation = { .cap = KVM_CAP_EXIT_ON_EMULATION_FAILURE, .args = { 1 } };
     kvm_ioctl(k->vm, KVM_ENABLE_CAP, &emulation);
     k->queue = kvm_queue_new(k);
-    kvm_dirty_init(k);
-    if (!kvm_irqchip_init(k, errp)) {
+    if (!kvm_dirty_init(k, options, errp) || !kvm_irqchip_init(k, errp)) {
         return false;
     }
     k->doorbells = kvm_doorbells_new(k);
@@ -104,7 +103,7 @@ static Accel *kvm_create(Machine *m, const KeyVals *options, GError **errp)
     k->reports_accesses = k->reports_user_steps = -1;
     k->irqchip = keyvals_num(options, "kernel_irqchip", KVM_IRQCHIP_NONE);
     k->breakpoints = g_array_new(false, false, sizeof(uint64_t));
-    if (!make_vm(k, errp)) {
+    if (!make_vm(k, options, errp)) {
         kvm_destroy(&k->accel);
         return NULL;
     }
@@ -171,6 +170,9 @@ static bool make_vcpu(KvmVcpu *v, GError **errp)
 
     if (!kvm_cpuid_limit(v, errp)) {
         return false;
+    }
+    if (v->cpu->vcpu.repeatable) {
+        kvm_dirty_stepped(k);
     }
     v->fd = ioctl(k->vm, KVM_CREATE_VCPU, v->cpu->vcpu.apic_id);
     if (v->fd < 0) {

@@ -38,7 +38,8 @@ typedef struct Kvm {
     KvmQueue *queue;                            /* of writes that do not leave the guest; NULL: none (coalesced.c) */
     KvmDoorbells *doorbells;                    /* writes that are signals (doorbells.c) */
     GHashTable *dirty;                          /* pages written, not yet asked for; NULL: nobody asks (dirty.c) */
-    bool dirty_rings;
+    uint32_t ring_entries;                      /* of each processor's dirty ring; 0: there are bitmaps */
+    struct KvmLog *_Atomic logs;                /* regions whose writes are logged (dirty.c); grows at its head */
     bool a20_off;                               /* as the slots are laid out */
     Irqchip chip;                               /* what the machine's models see (irqchip.c) */
     struct kvm_irq_routing_entry routes[KVM_IOAPIC_NUM_PINS];
@@ -77,6 +78,7 @@ typedef struct KvmVcpu {
     struct kvm_vcpu_events events;              /* what the CPU struct has no place for */
     struct kvm_dirty_gfn *dirty;                /* its ring; NULL: the kernel has none */
     uint32_t dirty_next;
+    unsigned full_in_vain;                      /* how often it has been full, and was empty */
     void *xsave;                                /* of xsave_size bytes: an XSAVE image (fpu.c) */
     size_t xsave_size;
     uint32_t xsave_at[XSAVE_COMPONENTS];        /* where each is; 0: nowhere */
@@ -110,6 +112,8 @@ bool kvm_reports_user_steps(int fd);
 typedef struct KvmSlot {
     hwaddr at, len;
     uint8_t *host;
+    Region *region;                             /* whose memory it is, from there on */
+    hwaddr off;
     bool readonly;
     unsigned id;
 } KvmSlot;
@@ -120,10 +124,17 @@ void kvm_slots_set_a20(Kvm *k, bool on);
 void kvm_slots_log(Kvm *k);                     /* writes to them are logged from now on */
 
 /* ---- dirty.c ---- */
-void kvm_dirty_init(Kvm *k);
+bool kvm_dirty_init(Kvm *k, const KeyVals *options, GError **errp);
+void kvm_dirty_fini(Kvm *k);
+bool kvm_dirty_wanted(const Kvm *k, const KvmSlot *s);          /* it is to be logged */
+void kvm_dirty_before_removal(Kvm *k);
+void kvm_dirty_after_removal(Kvm *k, const KvmSlot *s);
+void kvm_dirty_by_others(MemListener *l, hwaddr at, hwaddr len);        /* any thread */
+bool kvm_dirty_region(MemListener *l, Region *r, uint64_t *pages);
 bool kvm_dirty_map(KvmVcpu *v, GError **errp);
 void kvm_dirty_unmap(KvmVcpu *v);
-void kvm_dirty_take(KvmVcpu *v);                /* what its ring has, to Kvm.dirty */
+void kvm_dirty_stepped(Kvm *k);                 /* a processor is to be made, which somebody steps */
+bool kvm_dirty_full(KvmVcpu *v, GError **errp);         /* makes room in its ring */
 void kvm_dirty(Accel *a, void (*page)(void *opaque, hwaddr at), void *opaque);
 
 /* ---- coalesced.c; NULL does nothing ---- */

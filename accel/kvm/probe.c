@@ -24,6 +24,8 @@ static const char *const irqchips[] = { "off", "split", "on", NULL };
 const KeySpec kvm_options[] = {
     { "kernel_irqchip", KEY_ENUM, "interrupt controllers in the host's kernel: none, the local APICs, or all "
       "and the timer chip (default off)", .values = irqchips },
+    { "dirty-ring-size", KEY_UINT, "entries of a processor's ring of written pages, a power of two from 1024 to 65536; "
+      "0: bitmaps (default 0, and 4096 for -accel check)", .max = 65536 },
     { "device", KEY_STR, "instead of " KVM_DEVICE },
     { NULL },
 };

@@ -357,8 +357,7 @@ static RunExit serve_exit(KvmVcpu *v, bool stepping, GError **errp)
     case KVM_EXIT_SET_TPR:
         return RUN_BUDGET;
     case KVM_EXIT_DIRTY_RING_FULL:
-        kvm_dirty_take(v);
-        return RUN_BUDGET;
+        return kvm_dirty_full(v, errp) ? RUN_BUDGET : RUN_FAILED;
     case KVM_EXIT_IOAPIC_EOI:
         machine_lock(v->cpu->vcpu.machine);
         v->cpu->vcpu.intctl->ended(v->cpu->vcpu.intctl_opaque, run->eoi.vector);

@@ -32,7 +32,7 @@ static void add_part(GArray *out, const MemSection *s, hwaddr lo, hwaddr hi, hwa
     if (from >= to || up >= to || ((uintptr_t)(s->host + (up - s->at)) & (PAGE_SIZE - 1))) {
         return;
     }
-    KvmSlot slot = { up + move, to - up, s->host + (up - s->at), s->readonly, 0 };
+    KvmSlot slot = { up + move, to - up, s->host + (up - s->at), s->region, s->off + (up - s->at), s->readonly, 0 };
     g_array_append_val(out, slot);
 }
 
@@ -63,7 +63,7 @@ static bool tell(Kvm *k, const KvmSlot *s, bool there)
 {
     struct kvm_userspace_memory_region m = {
         .slot = s->id, .guest_phys_addr = s->at,
-        .flags = s->readonly ? KVM_MEM_READONLY : k->dirty ? KVM_MEM_LOG_DIRTY_PAGES : 0,
+        .flags = s->readonly ? KVM_MEM_READONLY : kvm_dirty_wanted(k, s) ? KVM_MEM_LOG_DIRTY_PAGES : 0,
         .memory_size = there ? s->len : 0, .userspace_addr = (uintptr_t)s->host,
     };
 
@@ -106,7 +106,9 @@ static bool update(Kvm *k, GError **errp)
             i++;
             continue;
         }
+        kvm_dirty_before_removal(k);
         tell(k, s, false);
+        kvm_dirty_after_removal(k, s);
         g_array_remove_index(k->slots, i);
     }
     for (guint i = 0; i < now->len; i++) {
@@ -149,7 +151,9 @@ static void mem_changed(MemListener *l)
 bool kvm_slots_init(Kvm *k, GError **errp)
 {
     k->slots = g_array_new(false, false, sizeof(KvmSlot));
-    k->mem_listener = (MemListener){ .changed = mem_changed };
+    k->mem_listener = (MemListener){
+        .changed = mem_changed, .code_changed = kvm_dirty_by_others, .take_dirty = kvm_dirty_region,
+    };
     as_listen(k->accel.machine->mem, &k->mem_listener);
     return update(k, errp);
 }

@@ -138,6 +138,7 @@ static void legacy_write_byte(Vga *v, hwaddr off, uint8_t byte)
     uint32_t at = plane_offset(v, addr), mask = lanes(planes);
     uint32_t word = (fetch(v, at) & ~mask) | (combine(v, byte) & mask);
     memcpy(v->vram.ram + 4 * (size_t)at, &word, 4);
+    v->written_by_us = true;
 }
 
 static uint64_t legacy_read(void *dev, hwaddr off, unsigned size)

@@ -1,6 +1,7 @@
 /*
  * Painting: each line of the picture is fetched from display memory, compared with what it was painted
- * from last time, and painted again if it differs.  So nobody needs to log which memory was written.
+ * from last time, and painted again if it differs.  So nobody needs to log which memory was written; but where an
+ * accelerator does (as_take_dirty()), lines of linear modes that nobody wrote to are not looked at.
  *
  * What a line was painted from is kept in `shadow`, and the line is painted from there: a processor
  * that writes meanwhile makes it differ again at the next refresh.
@@ -107,6 +108,7 @@ typedef struct Painter {
     const VgaFrame *f;
     pixman_image_t *surface;
     bool all;                   /* whatever the shadow says */
+    const uint64_t *written;    /* a bit for each page of the memory; NULL: it may have been any */
     unsigned band_from, band_to;        /* lines painted, not yet reported */
 } Painter;
 
@@ -245,6 +247,16 @@ static void linear_pixels(const VgaFrame *f, const uint32_t *palette, const uint
     }
 }
 
+static bool was_written(const uint64_t *pages, size_t at, size_t len)
+{
+    for (size_t n = at / PAGE_SIZE; n <= (at + len - 1) / PAGE_SIZE; n++) {
+        if (pages[n / 64] >> n % 64 & 1) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The dispi registers are kept such that the last line ends inside the memory (vga_vbe_normalize). */
 static void paint_all_linear(Painter *p)
 {
@@ -252,7 +264,7 @@ static void paint_all_linear(Painter *p)
     size_t len = (size_t)f->width * ((f->bpp + 7) / 8), at = f->start;
 
     for (unsigned y = 0; y < f->height && at + len <= p->v->vram.size; y++, at += f->pitch) {
-        if (line_changed(p, y, p->v->vram.ram + at, len)) {
+        if ((!p->written || was_written(p->written, at, len)) && line_changed(p, y, p->v->vram.ram + at, len)) {
             linear_pixels(f, p->v->look.palette, p->v->shadow + y * p->v->shadow_pitch, surface_line(p, y));
             line_painted(p, y);
         }
@@ -288,6 +300,21 @@ static bool set_size(Vga *v, const VgaFrame *f, size_t line_bytes)
     return v->shadow && pixman_image_get_width(s) == w && pixman_image_get_height(s) == h;
 }
 
+/* What of the memory of a linear mode was written since the last refresh; NULL: maybe all, or it shows another part. */
+static const uint64_t *take_written(Vga *v, const VgaFrame *f)
+{
+    if (f->kind != FRAME_LINEAR) {
+        return NULL;
+    }
+    memset(v->written, 0, v->vram.size / PAGE_SIZE / 8);
+    bool known = as_take_dirty(v->pci.dev.machine->mem, &v->vram, v->written) && !v->written_by_us
+        && f->start == v->painted_start && f->pitch == v->painted_pitch;
+    v->written_by_us = false;
+    v->painted_start = f->start;
+    v->painted_pitch = f->pitch;
+    return known ? v->written : NULL;
+}
+
 static void vga_refresh(void *dev)
 {
     Vga *v = dev;
@@ -297,6 +324,7 @@ static void vga_refresh(void *dev)
 
     as_flush_writes(v->pci.dev.machine->mem);
     vga_get_frame(v, &f);
+    p.written = take_written(v, &f);
     get_look(v, &f, &look);
     if (!v->look_valid || memcmp(&look, &v->look, sizeof(look))) {
         if (f.kind == FRAME_BLANK) {
@@ -311,6 +339,7 @@ static void vga_refresh(void *dev)
         }
         v->look = look;
         v->look_valid = p.all = true;
+        p.written = NULL;
     }
     p.surface = display_surface(v->display);
     if (f.kind == FRAME_LINEAR) {

@@ -99,6 +99,7 @@ static void set_enable(Vga *v, uint16_t val)
         if (!(val & VBE_NOCLEARMEM)) {
             size_t planes = v->vbe[VBE_BPP] == 4 ? 4 : 1;
             memset(v->vram.ram, 0, planes * vga_vbe_pitch(v) * v->vbe[VBE_YRES]);
+            v->written_by_us = true;
         }
     }
     v->vbe[VBE_BANK] = 0;

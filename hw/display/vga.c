@@ -44,6 +44,7 @@ static bool vga_realize(Device *d, GError **errp)
     if (!region_init_ram(&v->vram, "vga-vram", (hwaddr)mb << 20, errp)) {
         return false;
     }
+    v->written = g_malloc0(v->vram.size / PAGE_SIZE / 8);
     g_ptr_array_add(d->machine->rams, &v->vram);
     region_init_io(&v->mmio, "vga-mmio", 0x1000, &vga_mmio_ops, v);
     pci_register_bar(&v->pci, 0, PCI_BAR_PREFETCH, &v->vram);
@@ -87,6 +88,7 @@ static void vga_unrealize(Device *d)
     g_ptr_array_remove(d->machine->rams, &v->vram);
     region_fini(&v->vram);
     g_free(v->shadow);
+    g_free(v->written);
 }
 
 static void vga_reset(Device *d)
@@ -193,6 +195,10 @@ static const StateField vga_fields[] = {
     STATE_NOT(Vga, shadow, "what the picture was painted from"),
     STATE_NOT(Vga, shadow_pitch, "what the picture was painted from"),
     STATE_NOT(Vga, shadow_size, "what the picture was painted from"),
+    STATE_NOT(Vga, painted_start, "what the picture was painted from"),
+    STATE_NOT(Vga, painted_pitch, "what the picture was painted from"),
+    STATE_NOT(Vga, written, "for painting"),
+    STATE_NOT(Vga, written_by_us, "for painting"),
     STATE_DONE,
 };
 static const StateTable vga_state = {

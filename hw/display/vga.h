@@ -103,6 +103,9 @@ typedef struct Vga {
     bool look_valid;
     uint8_t *shadow;                    /* what each line was painted from */
     size_t shadow_pitch, shadow_size;
+    uint32_t painted_start, painted_pitch;      /* of a linear mode */
+    uint64_t *written;                  /* pages of the memory: room for the accelerator's answer */
+    bool written_by_us;                 /* since the last refresh, and so in nobody's log */
 } Vga;
 
 static inline bool vga_vbe_on(const Vga *v)

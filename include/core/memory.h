@@ -122,7 +122,7 @@ void section_store(AddressSpace *as, const MemSection *s, hwaddr addr, uint64_t 
 enum { RAM_PAGE_CODE = 1 << 0 };        /* an accelerator has cached code of this page */
 
 /* Accelerators set the flag before they decode; whoever writes such RAM by as_write() or
- * as_store() clears it and every listener's code_changed is called. */
+ * as_store() clears it and every listener's code_changed is called.  KVM sets it for what it logs. */
 static inline uint8_t *section_page_flags(const MemSection *s, hwaddr addr)
 {
     return &s->region->page_flags[(s->off + (addr - s->at)) >> PAGE_BITS];
@@ -132,12 +132,17 @@ typedef struct MemListener {            /* accelerators follow the map this way 
     void (*changed)(struct MemListener *l);                     /* a new view was published */
     void (*code_changed)(struct MemListener *l, hwaddr at, hwaddr len);     /* any thread */
     void (*flush)(struct MemListener *l);       /* make the writes that are queued; NULL: it queues none */
+    bool (*take_dirty)(struct MemListener *l, Region *r, uint64_t *pages);      /* as_take_dirty(); NULL: no log */
     struct MemListener *next;
 } MemListener;
 void as_listen(AddressSpace *as, MemListener *l);
 void as_unlisten(AddressSpace *as, MemListener *l);
 void as_flush_writes(AddressSpace *as);                 /* memory's: ports as well */
 void as_code_changed(AddressSpace *as, hwaddr at, hwaddr len);  /* tell all listeners */
+/* Sets a bit for each page of this RAM that was written since the last call, by processors or as_write(), which an
+ * accelerator logs from the first call on.  False: it may have been any: there is no log (only KVM has one), or a gap
+ * in it.  With the machine lock; what is written from now on is in the next answer. */
+bool as_take_dirty(AddressSpace *as, Region *r, uint64_t *pages);
 
 /* Who wants to know what goes through an address space beside RAM accesses of processors: the
  * cross-check.  With the machine lock held; after the device has answered, before it is told. */

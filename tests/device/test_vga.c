@@ -490,6 +490,81 @@ static void test_only_changes_are_painted(void)
     vga_test_fini(&t);
 }
 
+/* An accelerator's log of what was written. */
+typedef struct Log {
+    MemListener listener;
+    uint64_t pages[64];                 /* of the 16 MiB */
+    bool gap;
+} Log;
+
+static bool take_log(MemListener *l, Region *r, uint64_t *pages)
+{
+    Log *log = container_of(l, Log, listener);
+
+    g_assert_cmpuint(r->size, ==, 16 << 20);
+    for (unsigned i = 0; i < G_N_ELEMENTS(log->pages); i++) {
+        pages[i] |= log->pages[i];
+        log->pages[i] = 0;
+    }
+    return !log->gap;
+}
+
+/* Lines 700 and 701, 4 KiB each, become that colour, without the log's knowing. */
+static void write_two_lines(VgaTest *t, uint32_t color)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        poke(t, LFB + 0x1000 * (700 + i), color, 4);
+    }
+}
+
+static void assert_two_lines(VgaTest *t, uint32_t first, uint32_t second)
+{
+    display_refresh(t->display);
+    g_assert_cmphex(pixel(t, 0, 700), ==, first);
+    g_assert_cmphex(pixel(t, 0, 701), ==, second);
+}
+
+/* With a log lines are looked at that somebody wrote; all, where it is not the whole truth. */
+static void test_the_log_says_where_to_look(void)
+{
+    Log log = { .listener = { .take_dirty = take_log } };
+    VgaTest t;
+
+    vga_test_init(&t, "addr=2");
+    set_vbe(&t, 1024, 768, 32, 0);
+    as_listen(t.m->mem, &log.listener);
+    write_two_lines(&t, 1);
+    assert_two_lines(&t, 1, 1);                         /* a new mode */
+    write_two_lines(&t, 2);
+    assert_two_lines(&t, 1, 1);                         /* the log has nothing */
+    log.pages[700 / 64] = 1ull << 700 % 64;
+    assert_two_lines(&t, 2, 1);
+    log.pages[701 / 64] = 1ull << 701 % 64;
+    assert_two_lines(&t, 2, 2);
+    write_two_lines(&t, 3);
+    log.gap = true;
+    assert_two_lines(&t, 3, 3);
+    log.gap = false;
+    write_two_lines(&t, 4);
+    dispi_out(&t, 9, 1);                                /* a line further: all of it is another part */
+    display_refresh(t.display);
+    g_assert_cmphex(pixel(&t, 0, 699), ==, 4);
+    dispi_out(&t, 9, 0);
+    assert_two_lines(&t, 4, 4);
+    write_two_lines(&t, 5);
+    dispi_out(&t, 4, 0);                                /* cleared by the device itself */
+    dispi_out(&t, 4, 0x41);
+    assert_two_lines(&t, 0, 0);
+    write_two_lines(&t, 6);
+    assert_two_lines(&t, 0, 0);
+    reg_out(&t, 0x3ce, 6, 0x0d);                        /* text's window: planes, behind the linear picture */
+    reg_out(&t, 0x3c4, 2, 0x0f);
+    poke(&t, TEXT, 0x77, 1);
+    assert_two_lines(&t, 6, 6);
+    as_unlisten(t.m->mem, &log.listener);
+    vga_test_fini(&t);
+}
+
 static void test_blanking(void)
 {
     VgaTest t;
@@ -615,6 +690,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vga/vbe-registers", test_vbe_registers);
     g_test_add_func("/vga/vbe-8bit-dac", test_vbe_8bit_dac);
     g_test_add_func("/vga/only-changes-are-painted", test_only_changes_are_painted);
+    g_test_add_func("/vga/the-log-says-where-to-look", test_the_log_says_where_to_look);
     g_test_add_func("/vga/blanking", test_blanking);
     g_test_add_func("/vga/retrace", test_retrace_follows_the_clock);
     g_test_add_func("/vga/identity-and-edid", test_identity_and_edid);

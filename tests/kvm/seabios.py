@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """SeaBIOS under -accel kvm: to its last word without a disk, and into a boot sector of ours.
 
-Usage: seabios.py TINAMOU CASE [OPTION...]; KVM_PROGRAMS is where ringing.bin is
+Usage: seabios.py TINAMOU CASE [OPTION...]; KVM_PROGRAMS is where ringing.bin and picture.bin are
 """
 import os
 import pathlib
@@ -9,6 +9,9 @@ import subprocess
 import sys
 import tempfile
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / 'boot'))
+import png
 
 DEADLINE = 150 * float(os.environ.get('TINAMOU_SLOW', '1'))
 
@@ -41,6 +44,51 @@ def boots(tinamou, options, port, want, sector=BOOT_SECTOR):
             p.communicate()
 
 
+def until(p, what, met):
+    end = time.monotonic() + DEADLINE
+    while not met():
+        assert p.poll() is None, f'it ended with {p.returncode}: {p.stderr.read()}'
+        assert time.monotonic() < end, f'did not come: {what}'
+        time.sleep(0.05)
+
+
+def picture(tinamou, options):
+    """What a guest draws in a linear mode is in the next screendump, and what was there stays."""
+    sector = pathlib.Path(os.environ['KVM_PROGRAMS'], 'picture.bin').read_bytes()
+    with tempfile.TemporaryDirectory() as folder:
+        said, disk, shot = (pathlib.Path(folder, name) for name in ('said', 'disk', 'shot.png'))
+        disk.write_bytes(sector.ljust(1 << 20, b'\0'))
+        p = subprocess.Popen([tinamou, *options, '-m', '64', '-display', 'none', '-nodefaults', '-monitor', 'stdio', '-vga',
+                              'std', '-chardev', f'file,id=c,path={said}', '-device', 'isa-debugcon,iobase=0xe9,chardev=c',
+                              '-drive', f'file={disk},format=raw'],
+                             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+        def dots():
+            shot.unlink(missing_ok=True)
+            print(f'screendump {shot}.new', file=p.stdin, flush=True)
+            until(p, 'a screendump', pathlib.Path(f'{shot}.new').exists)
+            time.sleep(0.2)
+            pathlib.Path(f'{shot}.new').rename(shot)
+            seen = png.Picture(shot)
+            return [tuple(seen.rows[y][seen.channels * x:][:3]) for x, y in ((0, 0), (639, 2), (0, 3), (0, 400), (1, 400))]
+
+        def says(text):
+            until(p, text, lambda: said.exists() and text in said.read_text())
+
+        black, green, pink = (0, 0, 0), (0, 255, 0), (255, 0, 255)
+        try:
+            says('1')
+            for _ in range(2):
+                assert dots() == [green, green, black, black, black], dots()
+            print('sendkey a', file=p.stdin, flush=True)
+            says('12')
+            for _ in range(2):
+                assert dots() == [green, green, black, pink, black], dots()
+        finally:
+            p.kill()
+            p.communicate()
+
+
 def stats(tinamou, options):
     """-d stats has no number of instructions here, and says so."""
     done = subprocess.run([tinamou, *options, '-m', '16', '-display', 'none', '-vga', 'none', '-S', '-d', 'stats', '-monitor',
@@ -56,6 +104,8 @@ def main(tinamou, case, *options):
         stats(tinamou, options)
     elif case == 'firmware':
         boots(tinamou, options, '0x402', 'No bootable device')
+    elif case == 'picture':
+        picture(tinamou, options)
     elif case == 'ringing':
         sector = pathlib.Path(os.environ['KVM_PROGRAMS'], 'ringing.bin').read_bytes()
         boots(tinamou, [*options, '-device', 'pc-testdev'], '0xe9', '20 rings, 20 interrupts', sector)
