@@ -2,8 +2,11 @@
  * The vCPU threads: each runs guest code while the machine runs, and parks when it does not.
  *
  *   runner_resume: `running` becomes true, every thread is woken
- *   runner_pause:  `running` becomes false, VCPU_STOP makes every accelerator return; the caller
- *                  sleeps, without the machine lock, until all threads are parked
+ *   runner_pause:  when every thread has come to run, `running` becomes false, VCPU_STOP makes every
+ *                  accelerator return; the caller sleeps, without the machine lock, until all threads are parked
+ *
+ * A pause waits for threads that the host is late to wake: else a processor that stops at a breakpoint soon after
+ * each resume would keep the others from ever running.
  *
  * A thread parks on its own after a triple fault, a breakpoint or a failure: it has asked the
  * machine to reset, pause or fail, and starts again with the next runner_resume().
@@ -33,7 +36,9 @@ static bool park(Runner *r, uint64_t *since)
         g_cond_wait(&r->changed, &r->lock);
     }
     r->parked--;
+    r->late -= *since != r->resumes;
     *since = r->resumes;
+    g_cond_broadcast(&r->changed);
     bool go = !r->quitting;
     g_mutex_unlock(&r->lock);
     return go;
@@ -185,12 +190,15 @@ void runner_pause(Runner *r)
 {
     Machine *m = r->accel->machine;
 
+    machine_unlock(m);      /* a vCPU may be waiting for it, to finish its instruction */
     g_mutex_lock(&r->lock);
+    while (r->late) {
+        g_cond_wait(&r->changed, &r->lock);
+    }
     r->running = false;
     g_cond_broadcast(&r->changed);
     g_mutex_unlock(&r->lock);
     stop_all(r);
-    machine_unlock(m);      /* a vCPU may be waiting for it, to finish its instruction */
     g_mutex_lock(&r->lock);
     while (r->parked < r->n_threads) {
         g_cond_wait(&r->changed, &r->lock);
@@ -223,6 +231,7 @@ void runner_resume(Runner *r)
         }
         r->running = true;
         r->resumes++;
+        r->late = r->n_threads;
         g_cond_broadcast(&r->changed);
     }
     g_mutex_unlock(&r->lock);

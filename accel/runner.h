@@ -17,6 +17,7 @@ struct Runner {
     GCond changed;
     _Atomic bool running, quitting;     /* read without it by the driver */
     unsigned parked;            /* threads that sleep in park() */
+    unsigned late;              /* threads that have not yet seen the last resume */
     uint64_t resumes;           /* counts runner_resume(): a parked thread waits for the next */
     unsigned n_threads, n_vcpus;
     GThread **threads;

@@ -89,12 +89,16 @@ static bool reported(Bench *b)
     return b->reports > 0;
 }
 
-/* The TSC stands still while the machine is paused. */
+/* The TSC stands still while the machine is paused; in the kernel, too, when that is more than the second within which
+ * Linux takes a new value for an attempt to keep processors in step.  One that emulates ring 0 cannot move it. */
 static void pause_stops_the_tsc(void)
 {
+    enum { PAUSE_US = 1500000 };
+
     if (!kvm_usable()) {
         return;
     }
+    bool moves = !kvm_emulates_ring0();
     Bench *b = bench_new_running(1, "kvm");
     X86Cpu *c = b->c[0];
     bench_load(b, endless, sizeof(endless));
@@ -103,16 +107,17 @@ static void pause_stops_the_tsc(void)
     stop(b, r);
     uint64_t before = vcpu_tsc(&c->vcpu), second = (uint64_t)c->vcpu.tsc_khz * 1000;
     g_assert_cmpuint(before, >, 0);
-    g_usleep(300000);
+    g_usleep(moves ? PAUSE_US : PAUSE_US / 10);
     g_assert_cmpuint(vcpu_tsc(&c->vcpu), ==, before);
     int64_t start_us = g_get_monotonic_time();
     machine_lock(b->m);
     runner_resume(r);
-    runner_pause(r);
     machine_unlock(b->m);
+    g_usleep(20000);                            /* for a look at the kernel's counter */
+    stop(b, r);
     uint64_t ran_us = g_get_monotonic_time() - start_us;
     g_assert_cmpuint(vcpu_tsc(&c->vcpu), >=, before);
-    g_assert_cmpuint(vcpu_tsc(&c->vcpu) - before, <, (ran_us + 100000) * (second / 1000000));
+    g_assert_true(!moves || vcpu_tsc(&c->vcpu) - before < (ran_us + 100000) * (second / 1000000));
     end(b, r);
 }
 
