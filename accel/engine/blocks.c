@@ -321,13 +321,6 @@ static uint64_t within_limit(const X86Cpu *c, uint64_t rip)
     return rip > c->seg[X86_CS].limit ? 0 : (uint64_t)c->seg[X86_CS].limit - rip + 1;
 }
 
-/* With a limit of 4 GiB EIP goes on at 0 (volume 3A 5.3 leaves that open; processors do it), within an instruction,
- * too.  A block ends there. */
-static bool eip_wraps(const X86Cpu *c)
-{
-    return x86_code_bits(c) != 64 && c->seg[X86_CS].limit == UINT32_MAX;
-}
-
 static bool has_breakpoint(const Engine *a, uint64_t linear)
 {
     for (guint i = 0; i < a->breakpoints->len; i++) {
@@ -363,7 +356,7 @@ static bool build_across(EngineVcpu *v, Block *b, uint64_t linear, const uint8_t
     for (; n < first; n++) {
         bytes[n] = host ? host[n] : (uint8_t)as_load(c->vcpu.mem, b->gpa + n, 1);
     }
-    if (first < X86_INSN_MAX && (avail > first || eip_wraps(c)) && !decode_one(c, b->insns, bytes, first)) {
+    if (first < X86_INSN_MAX && (avail > first || engine_eip_wraps(c)) && !decode_one(c, b->insns, bytes, first)) {
         const uint8_t *tail = x86_fetch_page(c, next, &gpa, &s);
         ram = host && tail;
         if (ram) {
@@ -374,7 +367,7 @@ static bool build_across(EngineVcpu *v, Block *b, uint64_t linear, const uint8_t
             bytes[n] = tail ? tail[n - first] : (uint8_t)as_load(c->vcpu.mem, gpa + n - first, 1);
         }
     }
-    if (!decode_one(c, b->insns, bytes, MIN(n, avail)) && !(eip_wraps(c) && decode_one(c, b->insns, bytes, n))) {
+    if (!decode_one(c, b->insns, bytes, MIN(n, avail)) && !(engine_eip_wraps(c) && decode_one(c, b->insns, bytes, n))) {
         x86_raise_error(c, EXC_GP, 0);          /* it runs into CS's limit */
     }
     b->count = 1;
@@ -470,7 +463,7 @@ static bool tail_is_there(X86Cpu *c, const Block *b, uint64_t linear)
 Block *blocks_find(EngineVcpu *v, uint64_t linear, uint32_t key)
 {
     X86Cpu *c = v->cpu;
-    c->regs[X86_RIP] = eip_wraps(c) ? (uint32_t)c->regs[X86_RIP] : c->regs[X86_RIP];
+    engine_wrap_eip(c);
     uint64_t room = within_limit(c, c->regs[X86_RIP]);
     MemSection s;
     hwaddr page;

@@ -123,6 +123,7 @@ static RunExit run_blocks(EngineVcpu *v, X86Cpu *c)
 
     x86_mmu_sync(c);
     for (;;) {
+        engine_wrap_eip(c);
         /* Counted, what comes behind the last instruction is the next slice's: it may cost an instruction */
         if (!(c->counted && v->left == 0 && !c->debug.stop) && x86_debug_due(c)) {
             return RUN_DEBUG;

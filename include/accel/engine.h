@@ -144,6 +144,21 @@ static inline uint64_t engine_linear_rip(const X86Cpu *c)
     return (c->mode & MODE_CODE) == MODE_CODE64 ? rip : (uint32_t)(rip + c->seg[X86_CS].base);
 }
 
+/* With a limit of 4 GiB EIP goes on at 0 (volume 3A 5.3 leaves that open; processors do it), within an instruction,
+ * too.  A block ends there. */
+static inline bool engine_eip_wraps(const X86Cpu *c)
+{
+    return (c->mode & MODE_CODE) != MODE_CODE64 && c->seg[X86_CS].limit == UINT32_MAX;
+}
+
+/* Behind a block, before anyone looks: the next block, who steps, a saved state. */
+static inline void engine_wrap_eip(X86Cpu *c)
+{
+    if (G_UNLIKELY(c->regs[X86_RIP] > UINT32_MAX) && engine_eip_wraps(c)) {
+        c->regs[X86_RIP] = (uint32_t)c->regs[X86_RIP];
+    }
+}
+
 /* The block at RIP, if nobody need look for it; NULL. */
 static ENGINE_INLINE Block *engine_known(EngineVcpu *v, X86Cpu *c, uint64_t linear, uint32_t key)
 {

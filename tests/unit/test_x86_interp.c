@@ -485,6 +485,36 @@ static void test_locked_counters(void)
     finish();
 }
 
+/* Who steps over the last byte of 4 GiB sees EIP at 0 at once; what is done there returns to 0. */
+static void test_step_over_4g(void)
+{
+    static void (*const modes[])(Bench *bench) = { protected0, long0 };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(modes); i++) {
+        X86Desc d;
+
+        start(modes[i]);
+        bench_desc(b, AT_GDT, SEL_FREE, AT_DATA, ~0u, AR_CODE32);
+        g_assert_true(x86_desc_find(c, SEL_FREE, &d));
+        x86_seg_set_desc(c, X86_CS, SEL_FREE, &d);
+        x86_mode_changed(c);
+        PUT(AT_DATA - 1, 0x90, 0x90, 0xeb, 0xfe);       /* nop; 0: nop; jmp . */
+        for (unsigned steps = 1; steps <= 2; steps++) { /* decoded now; found again */
+            c->regs[X86_RIP] = UINT32_MAX;
+            g_assert_cmpint(run(1), ==, RUN_BUDGET);
+            g_assert_cmphex(c->regs[X86_RIP], ==, 0);
+            g_assert_cmpint(run(1), ==, RUN_BUDGET);
+            g_assert_cmphex(c->regs[X86_RIP], ==, 1);
+        }
+        PUT(AT_DATA - 2, 0xcd, 0x80);                   /* int 0x80 */
+        c->regs[X86_RIP] = UINT32_MAX - 1;
+        g_assert_cmpint(run(1), ==, RUN_BUDGET);
+        assert_in_handler(b, 0x80);
+        g_assert_cmphex(peek(b, c->regs[X86_RSP], x86_long_mode(c) ? 8 : 4), ==, 0);
+        finish();
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -504,6 +534,7 @@ int main(int argc, char **argv)
     g_test_add_func("/interp/sti-shadow", test_sti_shadow);
     g_test_add_func("/interp/breakpoints", test_breakpoints);
     g_test_add_func("/interp/code-limit", test_code_limit);
+    g_test_add_func("/interp/step-over-4g", test_step_over_4g);
     g_test_add_func("/interp/undefined", test_undefined);
     g_test_add_func("/interp/code-in-registers", test_code_in_registers);
     g_test_add_func("/interp/locked-counters", test_locked_counters);
