@@ -54,6 +54,13 @@ void vcpu_set_intctl(Vcpu *c, const IntCtl *ops, void *opaque)
     c->intctl_opaque = opaque;
 }
 
+void vcpu_set_kick(Vcpu *c, void (*kick)(Vcpu *c))
+{
+    g_mutex_lock(&c->lock);
+    c->kick = kick;
+    g_mutex_unlock(&c->lock);
+}
+
 /* The empty critical section orders the bit before a waiter's test: without it the wake-up could
  * fall between the test and the sleep. */
 /* Whoever changes `requests` comes here afterwards: the last one sees what it has become. */

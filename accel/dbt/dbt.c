@@ -278,11 +278,29 @@ static void run_handlers(DbtVcpu *v, X86Cpu *c)
     engine_run_block(&v->engine, c, engine_find(&v->engine, c, engine_linear_rip(c), c->mode | key));
 }
 
+/* A request takes the table away, so that the next jump by it leaves; here it comes back. */
+static void kick(Vcpu *vcpu)
+{
+    X86Cpu *c = x86_cpu(vcpu);
+
+    atomic_store(&c->dbt.jump, c->dbt.no_jump);
+}
+
+/* If a request comes behind the look at it, its kick comes behind the store. */
+static void use_jumps(const DbtVcpu *v, X86Cpu *c)
+{
+    atomic_store(&c->dbt.jump, (uintptr_t)v->jump);
+    if (atomic_load(&c->vcpu.requests)) {
+        kick(&c->vcpu);
+    }
+}
+
 static void run_code(DbtVcpu *v, X86Cpu *c, const Block *b)
 {
     begin_in(c, b);
     c->dbt.left = (int64_t)v->engine.left;
     note_jump(v, c, b);
+    use_jumps(v, c);
     v->in_code = true;
     DbtExit why = v->thunk.enter(c, b->code);
     v->in_code = false;
@@ -390,9 +408,10 @@ static bool init(EngineVcpu *ev, GError **errp)
         return false;
     }
     v->links = g_array_new(false, false, sizeof(DbtLink));
-    v->jump = g_new0(DbtJump, DBT_JUMP_SIZE);
+    v->jump = g_new0(DbtJump, 2 * DBT_JUMP_SIZE);
     v->stats.handled = g_new0(uint64_t, OP_COUNT + 1);
-    ev->cpu->dbt.jump = (uintptr_t)v->jump;
+    ev->cpu->dbt.no_jump = (uintptr_t)(v->jump + DBT_JUMP_SIZE);
+    vcpu_set_kick(&ev->cpu->vcpu, kick);
     x86_tlb_resize(ev->cpu, ((Dbt *)ev->engine)->tlb_size);
     dbt_make_thunks(v);
     return !((Dbt *)ev->engine)->perfmap || dbt_perfmap_open(v, errp);
@@ -402,6 +421,7 @@ static void fini(EngineVcpu *ev)
 {
     DbtVcpu *v = (DbtVcpu *)ev;
 
+    vcpu_set_kick(&ev->cpu->vcpu, NULL);
     dbt_perfmap_close(v);
     dbt_cache_fini(&v->cache);
     g_array_free(v->links, true);

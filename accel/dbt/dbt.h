@@ -76,7 +76,7 @@ typedef struct DbtVcpu {
     EngineVcpu engine;          /* first */
     DbtCache cache;
     GArray *links;              /* of DbtLink: numbers are in the code */
-    DbtJump *jump;
+    DbtJump *jump;              /* as many again are empty: for when there is a request */
     const X86Insn *calling;     /* the first instruction whose handler runs on behalf of translated code */
     FILE *perfmap;              /* or NULL */
     bool slow;                  /* ... it is dbt_run_slow() that calls it */
@@ -84,7 +84,8 @@ typedef struct DbtVcpu {
     struct {                    /* stubs that all code shares: x86_64/thunks.c */
         int (*enter)(X86Cpu *c, const void *code);
         const uint8_t *handlers, *handlers_last, *slow, *slow_last, *link, *link_eflags, *far, *stale, *budget;
-        const uint8_t *jump_other, *jump_old;           /* what trans_exit_indirect() does not find */
+        const uint8_t *jump_other, *lookup;             /* to the RIP in T1: by the jump table; by EXIT_LOOKUP */
+        const uint8_t *stack_read, *stack_write;        /* x86_64/stack.c */
         const uint8_t *load_sse, *load_avx, *load_avx512, *load_zmm, *load_x87, *spill, *not_live, *tail;
     } thunk;
     struct {

@@ -18,11 +18,22 @@ static TlbKind privilege(const X86Cpu *c)
     return mmu_checks_alignment(c) ? TLB_CHECKED : mmu_privilege(c);
 }
 
+/* To be said by whatever takes something from the TLB, or exchanges it. */
+static void forget_stack(X86Cpu *c)
+{
+    memset(c->stack.beyond, 0, sizeof(c->stack.beyond));
+    c->stack.patience = 0;
+}
+
 void x86_mmu_sync(X86Cpu *c)
 {
     TlbKind kind = privilege(c);
+    X86TlbEntry *table = kind == TLB_CHECKED ? c->mmu->checked : c->mmu->now->table[kind];
 
-    c->tlb = kind == TLB_CHECKED ? c->mmu->checked : c->mmu->now->table[kind];
+    if (c->tlb != table) {
+        forget_stack(c);
+    }
+    c->tlb = table;
     c->tlb_by_ac[0] = c->mmu->now->table[c->cr4 & CR4_SMAP ? TLB_SUPER_SMAP : TLB_SUPER];
     c->tlb_by_ac[1] = c->mmu->now->table[TLB_SUPER];
 }
@@ -184,6 +195,7 @@ uint64_t x86_fetch_generation(X86Cpu *c, uint64_t linear)
 
 static void flush_context(X86Cpu *c, TlbContext *t, bool global)
 {
+    forget_stack(c);
     for (unsigned k = 0; k < TLB_CHECKED; k++) {
         bool all = global || t->local[k].n == LOST_COUNT;
         unsigned n = all ? c->tlb_mask + 1 : t->local[k].n;
@@ -258,6 +270,7 @@ static void drop_if_of(X86TlbEntry *table, unsigned slot, uint64_t linear)
 
 static void flush_page_of(X86Cpu *c, TlbContext *t, uint64_t linear, bool large)
 {
+    forget_stack(c);
     for (unsigned k = 0; k < TLB_CHECKED; k++) {
         drop_if_of(t->table[k], x86_tlb_slot(c, linear), linear);
         for (unsigned i = 0; large && i <= c->tlb_mask; i++) {
@@ -304,6 +317,7 @@ void x86_tlb_protect(X86Cpu *c, hwaddr page)
 {
     TlbContext *now = c->mmu->now;
 
+    forget_stack(c);
     now->protects = ++c->mmu->protects;                 /* the others: when they come into use */
     for (unsigned k = 0; k < TLB_CHECKED; k++) {
         for (unsigned i = 0; i <= c->tlb_mask; i++) {
@@ -375,6 +389,7 @@ static void catch_up(X86Cpu *c, TlbContext *t)
     if (t->protects == m->protects) {
         return;
     }
+    forget_stack(c);
     t->protects = m->protects;
     for (unsigned k = 0; k < TLB_CHECKED; k++) {
         for (unsigned i = 0; i <= c->tlb_mask; i++) {
@@ -464,8 +479,9 @@ static uint32_t keys_restricted(uint32_t old, uint32_t value)
     return keys;
 }
 
-static void drop_keys(const X86Cpu *c, TlbContext *t, uint32_t keys)
+static void drop_keys(X86Cpu *c, TlbContext *t, uint32_t keys)
 {
+    forget_stack(c);
     for (unsigned k = 0; k < TLB_CHECKED; k++) {
         for (unsigned i = 0; i <= c->tlb_mask; i++) {
             X86TlbEntry *e = &t->table[k][i];
@@ -517,6 +533,7 @@ void x86_observe(X86Cpu *c, X86Observer *o)
 
 void x86_forget_touched(X86Cpu *c, bool reads_too)
 {
+    forget_stack(c);
     for (guint i = 0; i < c->mmu->granted->len; i++) {
         const TlbPlace *p = &g_array_index(c->mmu->granted, TlbPlace, i);
         p->entry->write = x86_tlb_none(p->slot);

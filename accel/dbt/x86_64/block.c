@@ -9,6 +9,7 @@
  */
 #include "trans.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include "target/x86/exec.h"
 #include "target/x86/model.h"
@@ -259,28 +260,58 @@ void trans_exit_if(Trans *t, unsigned cc, int64_t offset)
     }
 }
 
-/* By the jump table: each jump has its own copy of this, so that the host can predict each. */
-void trans_exit_indirect(Trans *t)
+/* The entry of the jump table for the RIP in T1 to T0; the jump is for another RIP there. */
+uint8_t *emit_jump_entry(Emit *e)
 {
-    const DbtVcpu *v = t->v;
-    Emit *e = &t->e;
-
     G_STATIC_ASSERT(sizeof(DbtJump) == 32);
-    trans_live_point(t);
-    emit_alu_imm(e, 0, ALU_CMP, GS_OF(vcpu.requests), 0);
-    emit_jcc_to(e, CC_NE, v->thunk.jump_other);
     emit_ror(e, H_T0, H_T1, 64 - 5);
     emit_alu_imm(e, 0, ALU_AND, host_reg(H_T0), (DBT_JUMP_SIZE - 1) << 5);
     emit_op(e, E_W, 0x03, H_T0, GS_OF(dbt.jump));
     emit_op(e, E_W, 0x3b, H_T1, host_mem(H_T0, offsetof(DbtJump, rip)));
-    emit_jcc_to(e, CC_NE, v->thunk.jump_other);
-    emit_load(e, H_T1, t->b->key & MODE_CPL ? GS_OF(dbt.tag) : GS_OF(dbt.global_tag));     /* most likely */
-    emit_op(e, E_W, 0x3b, H_T1, host_mem(H_T0, offsetof(DbtJump, tag)));
-    emit_jcc_to(e, CC_NE, v->thunk.jump_old);
+    return emit_jcc(e, CC_NE);
+}
+
+/* To where the entry at T0 says. */
+void emit_jump_by_entry(Emit *e)
+{
     emit_load(e, H_T1, host_mem(H_T0, offsetof(DbtJump, page)));
     emit_store(e, GS_OF(dbt.page), H_T1);
     emit_op(e, 0, 0xff, 4, host_mem(H_T0, offsetof(DbtJump, code)));        /* jmp */
+}
+
+/* By the jump table: each jump has its own copy of this, so that the host can predict each.  Nobody looks for
+ * requests: when there is one the table is an empty one. */
+void trans_exit_indirect(Trans *t, unsigned pop)
+{
+    Emit *e = &t->e;
+
+    trans_live_point(t);
+    t->indirect = (IndirectMiss){ .other = emit_jump_entry(e), .pop = (int32_t)pop };
+    emit_load(e, H_T1, t->b->key & MODE_CPL ? GS_OF(dbt.tag) : GS_OF(dbt.global_tag));     /* most likely */
+    emit_op(e, E_W, 0x3b, H_T1, host_mem(H_T0, offsetof(DbtJump, tag)));
+    t->indirect.old = emit_jcc(e, CC_NE);
+    trans_move_sp(t, (int32_t)pop);
+    emit_jump_by_entry(e);
     t->ended = true;
+}
+
+/* What is in the table is canonical; what is not may be anything, and then nothing has happened yet. */
+static void emit_indirect_miss(Trans *t)
+{
+    Emit *e = &t->e;
+
+    if (!t->indirect.other) {
+        return;
+    }
+    t->i = t->b->count - 1;
+    t->together = 1;
+    t->x87_last = 0;
+    emit_land(e, t->indirect.old);
+    emit_load(e, H_T1, host_mem(H_T0, offsetof(DbtJump, rip)));
+    emit_land(e, t->indirect.other);
+    trans_check_canonical(t);
+    trans_move_sp(t, t->indirect.pop);
+    emit_jmp_to(e, t->v->thunk.jump_other);
 }
 
 /* ---- instructions that stay with their handlers ---- */
@@ -336,8 +367,14 @@ static int32_t offset_of(const Block *b, unsigned i)
     return at;
 }
 
+static int by_insn(const void *a, const void *b)
+{
+    return ((const SlowJump *)a)->insn - ((const SlowJump *)b)->insn;
+}
+
 static void emit_slow_ways(Trans *t)
 {
+    qsort(t->slow, t->n_slow, sizeof(t->slow[0]), by_insn);
     for (unsigned k = 0; k < t->n_slow; ) {
         unsigned i = t->slow[k].insn;
         for (; k < t->n_slow && t->slow[k].insn == i; k++) {
@@ -377,7 +414,7 @@ static void emit_side_exits(Trans *t)
             emit_land(&t->e, s.jump);
             trans_flags_saved(t);
             trans_rip(t, H_T1, s.offset);
-            emit_jmp_to(&t->e, t->v->thunk.jump_other);
+            emit_jmp_to(&t->e, t->v->thunk.lookup);
         } else if (is_near(s.offset) && !is_backward(t, s.offset) && !(t->b->key & KEY_COUNTED) && !s.x87_last) {
             emit_link(t, s.jump, s.offset);             /* the jump itself goes there */
         } else {
@@ -412,13 +449,13 @@ typedef struct Mark {
     uint8_t *p;
     uint8_t flags, known, last_live, x87_last, x87_segment;
     uint16_t shared;
-    unsigned n_slow, n_side, n_load, n_links, n_miss;
+    unsigned n_slow, n_side, n_load, n_links, n_miss, n_stack_miss;
 } Mark;
 
 static Mark mark(const Trans *t)
 {
     return (Mark){ t->e.p, t->flags, t->known, t->last_live, t->x87_last, t->x87_segment, t->share.valid, t->n_slow,
-                   t->n_side, t->n_load, t->v->links->len, t->share.n_miss };
+                   t->n_side, t->n_load, t->v->links->len, t->share.n_miss, t->n_stack_miss };
 }
 
 static void back_to(Trans *t, const Mark *m)
@@ -435,6 +472,7 @@ static void back_to(Trans *t, const Mark *m)
     t->n_load = m->n_load;
     t->share.valid = m->shared;
     t->share.n_miss = m->n_miss;
+    t->n_stack_miss = m->n_stack_miss;
     g_array_set_size(t->v->links, m->n_links);
 }
 
@@ -541,6 +579,8 @@ DbtResult dbt_translate(DbtVcpu *v, Block *b)
     emit_body(&t, &handled);
     emit_side_exits(&t);
     trans_share_misses(&t);
+    trans_stack_misses(&t);
+    emit_indirect_miss(&t);
     emit_slow_ways(&t);
     trans_live_emit_loads(&t);
     trans_tail_miss(&t, &tail);

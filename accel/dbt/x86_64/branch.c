@@ -13,27 +13,24 @@ static bool natural_size(const Trans *t)
 
 static unsigned slot(const Trans *t) { return t->code64 ? 8 : 4; }
 
-/* sp += by, without flags. */
-static void move_sp(Trans *t, int32_t by)
+void trans_move_sp(Trans *t, int32_t by)
 {
     unsigned sp = trans_pinned[X86_RSP];
 
-    emit_op(&t->e, address_flags(t), 0x8d, sp, host_mem(sp, by));
+    if (by) {
+        emit_op(&t->e, address_flags(t), 0x8d, sp, host_mem(sp, by));
+    }
 }
 
 /* Where a push goes: the slot below SP, which has not moved yet. */
 static Operand push_slot(Trans *t, bool one_register)
 {
-    trans_flags_saved(t);
-    emit_op(&t->e, address_flags(t), 0x8d, H_T1, host_mem(trans_pinned[X86_RSP], -(int32_t)slot(t)));
-    return trans_probe(t, slot(t), true, one_register);
+    return trans_stack(t, -(int32_t)slot(t), slot(t), true, one_register);
 }
 
 static Operand pop_slot(Trans *t)
 {
-    trans_flags_saved(t);
-    emit_op(&t->e, address_flags(t), 0x8b, H_T1, host_reg(trans_pinned[X86_RSP]));
-    return trans_probe(t, slot(t), false, false);
+    return trans_stack(t, 0, slot(t), false, false);
 }
 
 /* ---- PUSH, POP, LEAVE ---- */
@@ -58,29 +55,25 @@ static void push_together(Trans *t, unsigned n)
     int32_t size = (int32_t)slot(t);
 
     t->together = (uint8_t)n;
-    trans_flags_saved(t);
-    emit_op(&t->e, address_flags(t), 0x8d, H_T1, host_mem(trans_pinned[X86_RSP], -(int32_t)n * size));
-    Operand m = trans_probe(t, n * slot(t), true, true);
+    Operand m = trans_stack(t, -(int32_t)n * size, n * slot(t), true, true);
     for (unsigned i = 0; i < n; i++) {
         m.disp = (int32_t)(n - 1 - i) * size;
         emit_op(&t->e, address_flags(t), 0x89, trans_use(t, t->in[i].rm, H_T0), m);
     }
-    move_sp(t, -(int32_t)n * size);
+    trans_move_sp(t, -(int32_t)n * size);
 }
 
 static void pop_together(Trans *t, unsigned n)
 {
     t->together = (uint8_t)n;
-    trans_flags_saved(t);
-    emit_op(&t->e, address_flags(t), 0x8b, H_T1, host_reg(trans_pinned[X86_RSP]));
-    Operand m = trans_probe(t, n * slot(t), false, true);
+    Operand m = trans_stack(t, 0, n * slot(t), false, true);
     for (unsigned i = 0; i < n; i++) {
         unsigned guest = t->in[i].rm, host = trans_pinned[guest] != H_NONE ? trans_pinned[guest] : H_T0;
         m.disp = (int32_t)(i * slot(t));
         emit_op(&t->e, address_flags(t), 0x8b, host, m);
         trans_put(t, guest, host);
     }
-    move_sp(t, (int32_t)(n * slot(t)));
+    trans_move_sp(t, (int32_t)(n * slot(t)));
 }
 
 bool trans_push_word(Trans *t, unsigned host)
@@ -89,7 +82,7 @@ bool trans_push_word(Trans *t, unsigned host)
     Operand m = push_slot(t, true);
     emit_load(&t->e, H_T0, GS_OF(dbt.temp));
     emit_op(&t->e, address_flags(t), 0x89, H_T0, m);
-    move_sp(t, -(int32_t)slot(t));
+    trans_move_sp(t, -(int32_t)slot(t));
     return true;
 }
 
@@ -122,7 +115,7 @@ bool trans_push(Trans *t)
         emit_op(&t->e, size, 0x8b, H_T0, m);
         return trans_push_word(t, H_T0);
     }
-    move_sp(t, -(int32_t)slot(t));
+    trans_move_sp(t, -(int32_t)slot(t));
     return true;
 }
 
@@ -179,8 +172,7 @@ bool trans_jcc(Trans *t)
     return true;
 }
 
-/* To what is in T1, if that is canonical in the narrower sense of 48 bits; else the handler decides. */
-static void check_canonical(Trans *t)
+void trans_check_canonical(Trans *t)
 {
     if (t->code64) {
         emit_mov(&t->e, H_T0, H_T1);
@@ -211,7 +203,6 @@ static bool load_target(Trans *t)
         }
         emit_op(&t->e, address_flags(t), 0x8b, H_T1, m);
     }
-    check_canonical(t);
     return true;
 }
 
@@ -227,7 +218,7 @@ bool trans_jmp(Trans *t)
     if (!load_target(t)) {
         return false;
     }
-    trans_exit_indirect(t);
+    trans_exit_indirect(t, 0);
     return true;
 }
 
@@ -237,7 +228,7 @@ static void push_return_address(Trans *t)
 
     trans_rip(t, H_T0, t->next);
     emit_op(&t->e, address_flags(t), 0x89, H_T0, m);
-    move_sp(t, -(int32_t)slot(t));
+    trans_move_sp(t, -(int32_t)slot(t));
 }
 
 bool trans_call(Trans *t)
@@ -253,10 +244,11 @@ bool trans_call(Trans *t)
     if (!load_target(t)) {
         return false;
     }
+    trans_check_canonical(t);                           /* the push cannot be undone */
     emit_store(&t->e, GS_OF(dbt.temp), H_T1);
     push_return_address(t);
     emit_load(&t->e, H_T1, GS_OF(dbt.temp));
-    trans_exit_indirect(t);
+    trans_exit_indirect(t, 0);
     return true;
 }
 
@@ -267,9 +259,7 @@ bool trans_ret(Trans *t)
     }
     Operand m = pop_slot(t);
     emit_op(&t->e, address_flags(t), 0x8b, H_T1, m);
-    check_canonical(t);
-    move_sp(t, (int32_t)(slot(t) + t->in->imm));
-    trans_exit_indirect(t);
+    trans_exit_indirect(t, slot(t) + (unsigned)t->in->imm);
     return true;
 }
 

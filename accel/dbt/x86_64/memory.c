@@ -140,17 +140,20 @@ static int32_t tag_of(bool write)
     return write ? offsetof(X86TlbEntry, write) : offsetof(X86TlbEntry, read);
 }
 
-uint8_t *trans_lookup(Trans *t, unsigned bytes, bool write)
+uint8_t *emit_tlb_lookup(Emit *e, const X86Cpu *c, unsigned bytes, bool write)
 {
-    Emit *e = &t->e;
-
     G_STATIC_ASSERT(sizeof(X86TlbEntry) == 32);
     emit_ror(e, H_T0, H_T1, PAGE_BITS - 5);
-    emit_alu_imm(e, 0, ALU_AND, host_reg(H_T0), (int32_t)(t->c->tlb_mask << 5));
+    emit_alu_imm(e, 0, ALU_AND, host_reg(H_T0), (int32_t)(c->tlb_mask << 5));
     emit_op(e, E_W, 0x03, H_T0, GS_OF(tlb));
     emit_op(e, E_W, 0x2b, H_T1, host_mem(H_T0, tag_of(write)));     /* the offset in the page, if it is a hit */
     emit_alu_imm(e, E_W, ALU_CMP, host_reg(H_T1), (int32_t)(PAGE_SIZE - bytes));
     return emit_jcc(e, CC_A);
+}
+
+uint8_t *trans_lookup(Trans *t, unsigned bytes, bool write)
+{
+    return emit_tlb_lookup(&t->e, t->c, bytes, write);
 }
 
 Operand trans_found(Trans *t, bool one_register)
@@ -176,6 +179,10 @@ bool trans_memory(Trans *t, unsigned bytes, bool write, bool one_register, Opera
 {
     bool based = !t->code64 && t->in->segment >= X86_FS;
 
+    if (trans_is_on_stack(t, bytes)) {
+        *out = trans_stack(t, t->in->disp, bytes, write, one_register);
+        return true;
+    }
     if (!based && trans_share(t, bytes, write, out)) {
         return true;
     }

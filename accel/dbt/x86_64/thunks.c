@@ -140,23 +140,23 @@ static const uint8_t *make_call(Emit *e, DbtVcpu *v, uintptr_t fn, bool returns,
     return at;
 }
 
-/* The jump table has another RIP than that in T1; or the right one, at T0, but with the other of the two tags,
- * or of another time. */
+/* The jump table has another RIP than that in T1; or the right one, but with the other of the two tags, or of
+ * another time. */
 static void make_jump_misses(DbtVcpu *v, Emit *e, const uint8_t *done)
 {
-    v->thunk.jump_old = e->p;
+    v->thunk.jump_other = e->p;
+    uint8_t *other = emit_jump_entry(e);
     emit_load(e, H_T1, host_mem(H_T0, offsetof(DbtJump, tag)));
     emit_op(e, E_W, 0x3b, H_T1, GS_OF(dbt.tag));
     uint8_t *local = emit_jcc(e, CC_E);
     emit_op(e, E_W, 0x3b, H_T1, GS_OF(dbt.global_tag));
     uint8_t *old = emit_jcc(e, CC_NE);
     emit_land(e, local);
-    emit_load(e, H_T1, host_mem(H_T0, offsetof(DbtJump, page)));
-    emit_store(e, GS_OF(dbt.page), H_T1);
-    emit_op(e, 0, 0xff, 4, host_mem(H_T0, offsetof(DbtJump, code)));        /* jmp */
+    emit_jump_by_entry(e);
     emit_land(e, old);
     emit_load(e, H_T1, host_mem(H_T0, offsetof(DbtJump, rip)));
-    v->thunk.jump_other = e->p;
+    emit_land(e, other);
+    v->thunk.lookup = e->p;
     emit_store(e, trans_gs_reg(X86_RIP), H_T1);
     emit_spill(v, e);
     emit_imm(e, H_RAX, EXIT_LOOKUP);
@@ -184,6 +184,7 @@ void dbt_make_thunks(DbtVcpu *v)
     v->thunk.far = make_leave(&e, v, EXIT_FAR, done);
     v->thunk.tail = make_leave(&e, v, EXIT_TAIL, done);
     make_jump_misses(v, &e, done);
+    stack_make_misses(v, &e);
     g_assert(!e.full);
     v->cache.start = v->cache.used = (size_t)(e.p - v->cache.rw);
 }

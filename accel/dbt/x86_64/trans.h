@@ -83,6 +83,21 @@ typedef struct Share {
     unsigned n, n_miss;
 } Share;
 
+/* Accesses that are not to the page that is remembered for the stack (stack.c): a jump to what probes, and back. */
+enum { STACK_MISSES = 2 * BLOCK_INSNS };
+
+typedef struct StackMiss {
+    uint8_t *jump, *back;
+    uint8_t insn, together, bytes;
+    bool write, one_register;
+    uint8_t x87_last;
+} StackMiss;
+
+typedef struct IndirectMiss {   /* jumps of trans_exit_indirect() to what asks for the block; NULL: none */
+    uint8_t *other, *old;
+    int32_t pop;
+} IndirectMiss;
+
 typedef struct Trans {
     Emit e;
     DbtVcpu *v;
@@ -109,6 +124,9 @@ typedef struct Trans {
     LoadSite load[MAX_LOAD];
     unsigned n_load;
     Share share;
+    StackMiss stack_miss[STACK_MISSES];
+    unsigned n_stack_miss;
+    IndirectMiss indirect;
 } Trans;
 
 typedef bool TransFn(Trans *t);
@@ -131,6 +149,7 @@ Operand trans_probe(Trans *t, unsigned bytes, bool write, bool one_register);
 /* Its two halves: the jump is for no hit; behind the second T1 is the offset in the page, or, if `one_register`, the
  * host's address. */
 uint8_t *trans_lookup(Trans *t, unsigned bytes, bool write);
+uint8_t *emit_tlb_lookup(Emit *e, const X86Cpu *c, unsigned bytes, bool write);
 Operand trans_found(Trans *t, bool one_register);
 void trans_share_plan(Trans *t);            /* share.c */
 bool trans_share(Trans *t, unsigned bytes, bool write, Operand *out);   /* false: it has a probe of its own */
@@ -193,7 +212,10 @@ bool trans_reg_rm(Trans *t, unsigned bits, unsigned rm_bits, unsigned flags, uns
 void trans_exit_to(Trans *t, int64_t offset);           /* always, to a known address */
 void trans_exit_if(Trans *t, unsigned cc, int64_t offset);
 void trans_exit_jump(Trans *t, uint8_t *jump, int64_t offset);  /* from a jump that has been emitted */
-void trans_exit_indirect(Trans *t);         /* to the RIP in T1; flags are saved */
+/* To the RIP in T1, which may be anything; flags are saved.  Then `pop` is added to the stack pointer. */
+void trans_exit_indirect(Trans *t, unsigned pop);
+uint8_t *emit_jump_entry(Emit *e);          /* its parts */
+void emit_jump_by_entry(Emit *e);
 void trans_rip(Trans *t, unsigned to, int64_t offset);  /* to = RIP of an offset in the page */
 
 /* ---- vectors and x87 (live.c) ---- */
@@ -232,8 +254,16 @@ static inline unsigned trans_size_flags(unsigned bits)
     return bits == 16 ? E_66 : bits == 64 ? E_W : 0;
 }
 
-/* ---- the stack (branch.c) ---- */
+/* ---- the stack (stack.c, branch.c) ---- */
+bool trans_is_on_stack(const Trans *t, unsigned bytes); /* that of t->in, which has a memory operand */
+/* The operand at SP + disp, as trans_probe() has it. */
+Operand trans_stack(Trans *t, int32_t disp, unsigned bytes, bool write, bool one_register);
+void trans_stack_misses(Trans *t);
+void stack_make_misses(DbtVcpu *v, Emit *e);            /* its part of the thunks */
 bool trans_push_word(Trans *t, unsigned host);          /* a word of the stack's width, which T1 may hold */
+void trans_move_sp(Trans *t, int32_t by);               /* without flags */
+/* The RIP in T1 is canonical in the narrower sense of 48 bits; else the handler decides.  Takes T0; flags are saved. */
+void trans_check_canonical(Trans *t);
 
 /* ---- translators ---- */
 TransFn trans_alu, trans_mov, trans_extend, trans_lea, trans_unary, trans_shift, trans_multiply1,

@@ -129,6 +129,8 @@ typedef struct X86Insn X86Insn;
 typedef struct X86Mmu X86Mmu;
 typedef struct X86Model X86Model;
 
+enum { X86_STACK_WORDS = 8 };
+
 typedef struct X86Cpu {
     Vcpu vcpu;                          /* first */
     uint64_t regs[X86_REGS];            /* RIP: of the next instruction while one executes */
@@ -177,6 +179,13 @@ typedef struct X86Cpu {
     struct X86TlbEntry *tlb;            /* its table for the privilege of now: x86_mmu_sync() */
     uint32_t tlb_mask;                  /* entries of a table - 1 */
     struct X86TlbEntry *tlb_by_ac[2];   /* what that is at level 0 with RFLAGS.AC clear and set: CLAC, STAC */
+    /* The stack's page, for accel/dbt/x86_64/stack.c: its linear address, where it lies, and for each number of
+     * words the offset from which on they do not fit; 0 when the page has been forgotten (target/x86/mmu-tlb.c) */
+    struct {
+        uint64_t page, beyond[X86_STACK_WORDS], offset;
+        uint8_t *host;
+        int32_t patience;               /* misses before it is another one */
+    } stack;
     uint64_t fetch_gen;                 /* another value: code may lie elsewhere now; the same again: as then */
     uint64_t global_gen;                /* the same for code in global pages, which CR3 does not move */
     struct X86Observer *observer;       /* see exec.h; NULL */
@@ -190,7 +199,8 @@ typedef struct X86Cpu {
     struct {
         uint64_t page;                  /* RIP of the start of the running block's page */
         uint64_t tag, global_tag;       /* what an entry of the jump table must have to be good: either */
-        uint64_t jump;                  /* address of the jump table */
+        _Atomic uint64_t jump;          /* address of the jump table; while there are requests, of an empty one */
+        uint64_t no_jump;               /* that one's */
         int64_t left;                   /* instructions to go, where they are counted */
         uint64_t temp;                  /* between two accesses of an instruction */
         uint64_t what;                  /* of an exit: the number of its record, or its block */
