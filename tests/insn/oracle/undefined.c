@@ -43,7 +43,7 @@ typedef enum When {
     X87_STORE_STOPPED,                  /* by an exception, and natively a fault of its address */
     REX_B,
     WRAPS,                              /* the operand, at the address size */
-    OPMASKED_BOTH_FAULT,                /* an operand in memory under an opmask */
+    OPMASKED_BOTH_FAULT,                /* an operand in memory under an opmask, or of VPCOMPRESS, VPEXPAND */
     OPMASKED_AC_HIDES,                  /* #AC to us, nothing natively */
 } When;
 
@@ -272,7 +272,8 @@ static bool applies(const Rule *r, const OracleCase *c, const X86Insn *in, const
     case WRAPS:
         return in_memory(in) && in->addrsize != 64 && operand_offset(c, in) + 64 > ~0ull >> (64 - in->addrsize);
     case OPMASKED_BOTH_FAULT:
-        return in_memory(in) && in->mask && ours->vector != ORACLE_NONE && native->vector != ORACLE_NONE;
+        return in_memory(in) && (in->mask || (in->row->evex & EVEX_EXPAND)) && ours->vector != ORACLE_NONE
+            && native->vector != ORACLE_NONE;
     case OPMASKED_AC_HIDES:
         return in_memory(in) && in->mask && ours->vector == EXC_AC && native->vector == ORACLE_NONE;
     default: return true;
