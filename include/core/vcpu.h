@@ -88,7 +88,7 @@ struct Vcpu {
 void vcpu_init(Vcpu *c, Machine *m, unsigned index);
 void vcpu_fini(Vcpu *c);
 void vcpu_set_intctl(Vcpu *c, const IntCtl *ops, void *opaque);
-void vcpu_set_kick(Vcpu *c, void (*kick)(Vcpu *c));     /* for an accelerator, where others may raise requests already */
+void vcpu_set_kick(Vcpu *c, void (*kick)(Vcpu *c));     /* where others may raise requests already */
 
 void vcpu_raise(Vcpu *c, VcpuRequest what);     /* sets the bit, wakes a halted processor */
 void vcpu_lower(Vcpu *c, VcpuRequest what);

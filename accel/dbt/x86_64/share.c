@@ -2,9 +2,9 @@
  * accel/dbt/x86_64/share.c - accesses of a block that lie together share one probe of the TLB.
  *
  * Operands with the same base and index registers, unchanged in between, and displacements that are no further
- * apart than WINDOW, are a group; those by RSP have a way of their own (stack.c).  Its first access probes for all bytes of all of them, for a store if one of
- * them is one, and leaves the host's address of the lowest byte in X86Cpu; the others take it from there.  If
- * that is no hit the address is 0, and each probes for itself, out of line.
+ * apart than WINDOW, are a group; those by RSP have a way of their own (stack.c).  A group's first access probes for
+ * all bytes of all of them, for a store if one of them is one, and leaves the host's address of the lowest byte in
+ * X86Cpu; the others take it from there.  If that is no hit the address is 0, and each probes for itself, out of line.
  *
  * A hit is good to the end of the block: what would take it back (a flush, other rights, a page that gets code)
  * happens between blocks, or in handlers that the block calls in line: those end all groups.
@@ -80,9 +80,9 @@ static bool is_store(const X86Insn *in)
 /* FDP is the address itself: the x87's accesses have their own probe, as those without a base register have. */
 static bool may_share(const X86Insn *in)
 {
-    return in->row && in->row->has_modrm && !in->mod3 && !in->lock && in->base < 16 && in->base != X86_RSP && in->addrsize >= 32
-        && !(in->row->words & IN_X87) && !in->row->vsib && changed(in) != ANY && in->row->op != OP_LEA
-        && in->row->op != OP_NOP;
+    return in->row && in->row->has_modrm && !in->mod3 && !in->lock && in->base < 16 && in->base != X86_RSP
+        && in->addrsize >= 32 && !(in->row->words & IN_X87) && !in->row->vsib && changed(in) != ANY
+        && in->row->op != OP_LEA && in->row->op != OP_NOP;
 }
 
 static bool same_address(const X86Insn *a, const X86Insn *b)

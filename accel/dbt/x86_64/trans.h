@@ -212,11 +212,14 @@ bool trans_reg_rm(Trans *t, unsigned bits, unsigned rm_bits, unsigned flags, uns
 void trans_exit_to(Trans *t, int64_t offset);           /* always, to a known address */
 void trans_exit_if(Trans *t, unsigned cc, int64_t offset);
 void trans_exit_jump(Trans *t, uint8_t *jump, int64_t offset);  /* from a jump that has been emitted */
+void trans_rip(Trans *t, unsigned to, int64_t offset);  /* to = RIP of an offset in the page */
+
+/* ---- ... to an address that is not known before (indirect.c) ---- */
 /* To the RIP in T1, which may be anything; flags are saved.  Then `pop` is added to the stack pointer. */
 void trans_exit_indirect(Trans *t, unsigned pop);
-uint8_t *emit_jump_entry(Emit *e);          /* its parts */
+void trans_indirect_miss(Trans *t);         /* out of line */
+uint8_t *emit_jump_entry(Emit *e);          /* parts for the thunk */
 void emit_jump_by_entry(Emit *e);
-void trans_rip(Trans *t, unsigned to, int64_t offset);  /* to = RIP of an offset in the page */
 
 /* ---- vectors and x87 (live.c) ---- */
 /* The registers that `need` (LIVE_*) stands for are in the host's; to be said before the first access.  false:
