@@ -29,8 +29,9 @@ void trans_exit_indirect(Trans *t, unsigned pop)
 {
     Emit *e = &t->e;
 
+    t->indirect = (IndirectMiss){ .pop = (int32_t)pop, .x87_last = t->x87_last };
     trans_live_point(t);
-    t->indirect = (IndirectMiss){ .other = emit_jump_entry(e), .pop = (int32_t)pop };
+    t->indirect.other = emit_jump_entry(e);
     emit_load(e, H_T1, t->b->key & MODE_CPL ? GS_OF(dbt.tag) : GS_OF(dbt.global_tag));     /* most likely */
     emit_op(e, E_W, 0x3b, H_T1, host_mem(H_T0, offsetof(DbtJump, tag)));
     t->indirect.old = emit_jcc(e, CC_NE);
@@ -49,7 +50,7 @@ void trans_indirect_miss(Trans *t)
     }
     t->i = t->b->count - 1;
     t->together = 1;
-    t->x87_last = 0;
+    t->x87_last = t->indirect.x87_last;
     emit_land(e, t->indirect.old);
     emit_load(e, H_T1, host_mem(H_T0, offsetof(DbtJump, rip)));
     emit_land(e, t->indirect.other);

@@ -96,6 +96,7 @@ typedef struct StackMiss {
 typedef struct IndirectMiss {   /* jumps of trans_exit_indirect() to what asks for the block; NULL: none */
     uint8_t *other, *old;
     int32_t pop;
+    uint8_t x87_last;           /* before the live point: one slow way serves the instruction's other accesses, too */
 } IndirectMiss;
 
 typedef struct Trans {

@@ -180,7 +180,8 @@ typedef struct X86Cpu {
     uint32_t tlb_mask;                  /* entries of a table - 1 */
     struct X86TlbEntry *tlb_by_ac[2];   /* what that is at level 0 with RFLAGS.AC clear and set: CLAC, STAC */
     /* The stack's page, for accel/dbt/x86_64/stack.c: its linear address, where it lies, and for each number of
-     * words the offset from which on they do not fit; 0 when the page has been forgotten (target/x86/mmu-tlb.c) */
+     * words the offset from which on they do not fit; 0 when the page has been forgotten (target/x86/mmu-tlb.c).
+     * `offset`: an access's, while its page is looked for */
     struct {
         uint64_t page, beyond[X86_STACK_WORDS], offset;
         uint8_t *host;

@@ -207,6 +207,31 @@ main:
     ON_STACK TOP(1), 13, 0, jmp rbx
     ON_STACK TOP(1), 13, 0, jmp [rsp]
 
+    CASE "the x87's last instruction, where a return faults behind it", "1 8.1.8"
+    mov qword [PTE(1)], 0
+    invlpg [LINEAR(1)]
+    fninit
+    mov [saved_rsp], rsp
+    mov qword [resume], .ret_faulted
+    ON TOP(1)
+.fld_ret:
+    fld1
+    ret
+.ret_faulted:
+    fnstenv [environment]
+    CHECK_EQ dword [environment + 12], .fld_ret
+    mov ebx, LINEAR(1)
+    fninit
+    mov [saved_rsp], rsp
+    mov qword [resume], .jmp_faulted
+.fld_jmp:
+    fldpi
+    jmp [rbx]
+.jmp_faulted:
+    fnstenv [environment]
+    CHECK_EQ dword [environment + 12], .fld_jmp
+    mov qword [PTE(1)], 0x20000 | 3
+
     CASE "what the kernel has had as its stack is not the user's", "3A 4.6.1"
     mov qword [PTE(5)], 0x24000 | 3
     mov ecx, 20
@@ -282,3 +307,6 @@ main:
     CR4_CLEAR CR4_PKE
 .no_keys:
     PASS
+
+align 8
+environment: times 28 db 0
