@@ -116,8 +116,8 @@ static void kvm_vcpu_destroy(Accel *a, Vcpu *vcpu)
 {
     KvmVcpu *v = vcpu->accel_data;
 
+    vcpu_set_kick(vcpu, NULL);
     vcpu->accel_data = NULL;
-    vcpu->kick = NULL;
     if (v->run != MAP_FAILED) {
         munmap(v->run, v->kvm->run_size);
     }
@@ -203,7 +203,7 @@ static bool kvm_vcpu_create(Accel *a, Vcpu *vcpu, GError **errp)
         kvm_vcpu_destroy(a, vcpu);
         return false;
     }
-    vcpu->kick = kvm_kick;
+    vcpu_set_kick(vcpu, kvm_kick);
     return true;
 }
 
