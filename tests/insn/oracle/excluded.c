@@ -8,7 +8,6 @@
 #include "target/x86/cpu.h"
 #include "trampoline.h"
 
-#include <cpuid.h>
 #include <string.h>
 
 static const struct { uint16_t op; const char *why; } excluded[] = {
@@ -105,19 +104,6 @@ static bool host_has_more(const OracleCase *c)
     return false;
 }
 
-static bool host_is_zen4(void)
-{
-    unsigned eax, ebx, ecx, edx;
-    const unsigned amd = 0x68747541, family_19h = 0xa << 20 | 0xf << 8;
-
-    __cpuid(0, eax, ebx, ecx, edx);
-    if (ebx != amd) {
-        return false;
-    }
-    __cpuid(1, eax, ebx, ecx, edx);
-    return (eax & 0x0ff00f00) == family_19h && __builtin_cpu_supports("avx512f");
-}
-
 /*
  * Zen 4 does not look at all bits that have to be clear (volume 2, 2.3.5 and 2.7.11.2: #UD): at the one that would make
  * an opmask's number 8 or more, VEX.R or the highest of vvvv, and at EVEX.b of instructions that have neither memory
@@ -131,7 +117,7 @@ static bool host_ignores_reserved_bits(const OracleCase *c, const X86Insn *in)
     while (p < end && memchr(prefixes, *p, sizeof(prefixes))) {
         p++;
     }
-    if (in->row || end - p < 4 || !host_is_zen4()) {
+    if (in->row || end - p < 4 || !(__builtin_cpu_is("amdfam19h") && __builtin_cpu_supports("avx512f"))) {
         return false;
     }
     if (p[0] == 0x62) {
