@@ -100,12 +100,17 @@ typedef struct OracleCase {
 
 enum { BATCH = 256 };
 
+typedef struct OracleHost {             /* what the host's kernel lets its programs have */
+    bool fsgsbase;                      /* the instructions: without them, bases are what arch_prctl() takes */
+    bool descriptors;                   /* 32-bit code, and a local descriptor table */
+} OracleHost;
+
 typedef struct OracleShared {
     _Atomic uint32_t posted, done;      /* batches so far: futexes */
     uint32_t count;                     /* cases in this one */
     uint32_t current;                   /* the one that runs: tells which killed the child */
     uint32_t ready;                     /* of the child's set-up: 1, or what failed */
-    uint8_t fsgsbase;
+    OracleHost host;
     uint8_t background[DATA_PAGES * ORACLE_PAGE];
     OracleCase item[BATCH];
 } OracleShared;

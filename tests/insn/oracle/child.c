@@ -65,9 +65,9 @@ static uint64_t get_base(bool fs)
 {
     uint64_t base = 0;
 
-    if (shared->fsgsbase && fs) {
+    if (shared->host.fsgsbase && fs) {
         __asm__ volatile("rdfsbase %0" : "=r"(base));
-    } else if (shared->fsgsbase) {
+    } else if (shared->host.fsgsbase) {
         __asm__ volatile("rdgsbase %0" : "=r"(base));
     } else {
         system_call(SYS_arch_prctl, fs ? ARCH_GET_FS : ARCH_GET_GS, (long)&base, 0, 0);
@@ -77,9 +77,9 @@ static uint64_t get_base(bool fs)
 
 static void set_base(bool fs, uint64_t base)
 {
-    if (shared->fsgsbase && fs) {
+    if (shared->host.fsgsbase && fs) {
         __asm__ volatile("wrfsbase %0" : : "r"(base));
-    } else if (shared->fsgsbase) {
+    } else if (shared->host.fsgsbase) {
         __asm__ volatile("wrgsbase %0" : : "r"(base));
     } else {
         system_call(SYS_arch_prctl, fs ? ARCH_SET_FS : ARCH_SET_GS, base, 0, 0);
@@ -440,6 +440,17 @@ static int make_ldt(void)
     return READY;
 }
 
+/* Some hypervisors give a kernel's programs neither 32-bit code nor a table of their own, and modify_ldt() succeeds all
+ * the same. */
+static bool may_load(uint16_t selector)
+{
+    uint32_t rights;
+    bool valid;
+
+    __asm__("lar %2, %0" : "=r"(rights), "=@ccz"(valid) : "r"((uint32_t)selector));
+    return valid;
+}
+
 static void find_components(void)
 {
     uint32_t a, b, c, d;
@@ -492,7 +503,8 @@ static int set_up(void)
     if (ok == READY) {
         ok = make_ldt();
     }
-    shared->fsgsbase = getauxval(AT_HWCAP2) >> 1 & 1;
+    shared->host.fsgsbase = getauxval(AT_HWCAP2) >> 1 & 1;
+    shared->host.descriptors = may_load(SEL_USER32) && may_load(LDT_SEL(LDT_CODE16));
     find_components();
     sigaltstack(&alternate, NULL);
     for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {

@@ -323,10 +323,11 @@ int main(int argc, char **argv)
     uint64_t from = (seed ? (uint64_t)seed : (uint64_t)g_get_real_time() << 16 | (g_random_int() & 0xffff)) & INT64_MAX;
     k.generator = generator_new(from);
     k.avx512 = k.first->ops->has(k.first, x86_row(X86_EVEX * 8 + 1, 0x10, 0));
-    k.forms = forms_new(k.first, bits ? (unsigned)atoi(bits) : 0, rows_wanted);
+    k.forms = forms_new(k.first, k.native ? native_host(k.native) : NULL, bits ? (unsigned)atoi(bits) : 0, rows_wanted);
     bool good = forms_any(k.forms);
     if (!good) {
-        fprintf(stderr, "tinamou-crosscheck: no instruction of this size matches '%s'\n", rows);
+        fprintf(stderr, "tinamou-crosscheck: no instruction of this size matches '%s', or this host cannot run it\n",
+                rows ? rows : "");
     } else {
         good = text ? replay(&k, text, &err)
              : run(&k, from, seconds ? seconds : count ? 0 : 10, count ? (uint64_t)count : UINT64_MAX, &err);

@@ -15,5 +15,7 @@ unsigned random_encoding(Rng *r, const Form *form, unsigned bits, uint8_t out[EN
 const char *row_excluded(const X86Row *row);
 /* The same for one instruction: what decode_case() gave, and the bytes. */
 bool case_excluded(const OracleCase *c, const X86Insn *in);
+/* Can this host load the state, and what the instruction loads into segment registers? */
+bool host_can(const OracleHost *h, const OracleCase *c, const X86Insn *in);
 
 #endif

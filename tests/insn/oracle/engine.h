@@ -42,5 +42,6 @@ void native_start(Native *n, unsigned count);           /* ... and run, beside u
 bool native_finish(Native *n, GError **errp);           /* false: a case killed the child, or hangs */
 const OracleCase *native_current(const Native *n);      /* the one that runs, or ran last */
 pid_t native_pid(const Native *n);
+const OracleHost *native_host(const Native *n);
 
 #endif

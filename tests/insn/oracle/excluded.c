@@ -10,6 +10,9 @@
 
 #include <string.h>
 
+/* arch_prctl() refuses bases from here on: the end of user space with four levels of page tables. */
+#define BASE_END 0x7ffffffff000ull
+
 static const struct { uint16_t op; const char *why; } excluded[] = {
     { OP_SYSCALL, "calls the host's kernel" },
     { OP_SYSENTER, "calls the host's kernel" },
@@ -131,6 +134,13 @@ static bool host_ignores_reserved_bits(const OracleCase *c, const X86Insn *in)
     return (three || p[0] == 0xc5) && opmask && (!(p[1] & 0x80) || !(*last & 0x40));
 }
 
+/* Which fault comes first if MOVDIR64B has more than one of #AC for its source, #GP for its destination and #PF is the
+ * processor's choice (SDM volume 3, table 7-2: faults of one class): #AC for Zen 5. */
+static bool moves_unaligned_64_bytes(const OracleCase *c, const X86Insn *in)
+{
+    return in->row->op == OP_MOVDIR64B && (c->in.flags & FL_AC) && operand_linear(c, in) % LINE;
+}
+
 bool case_excluded(const OracleCase *c, const X86Insn *in)
 {
     if (host_ignores_reserved_bits(c, in)) {
@@ -144,6 +154,34 @@ bool case_excluded(const OracleCase *c, const X86Insn *in)
         && ((uint32_t)(CODE_AT + c->code_at + in->len + in->imm) & ~(uint32_t)(ORACLE_PAGE - 1)) == LOW_AT) {
         return true;
     }
-    return row_excluded(in->row) || iret_sets_ac(c, in) || calls_64_bit_code(c, in)
+    return row_excluded(in->row) || iret_sets_ac(c, in) || moves_unaligned_64_bytes(c, in) || calls_64_bit_code(c, in)
         || (in->row->op == OP_INT && in->imm == 0x80);
+}
+
+/*
+ * Where there are no descriptors, a hypervisor in software stands between the kernel and its ring 3 (Linux as a guest
+ * of PVM, for one).  That takes some of the numbers of INT n as its own, and its way back to ring 3 may lose NT and
+ * does not take every RSP; a REP that traps behind each element goes that way in the middle of a case.
+ */
+static bool hypervisor_alters(const OracleCase *c, const X86Insn *in)
+{
+    static const uint16_t ops[] = {
+        OP_MOV_TO_SEG, OP_LSS, OP_LFS, OP_LGS, OP_POP_SEG, OP_JMP_FAR, OP_CALL_FAR, OP_RET_FAR, OP_IRET, OP_SYSEXIT,
+        OP_INT,
+    };
+    int64_t rsp = (int64_t)c->in.regs[X86_RSP];
+
+    for (unsigned i = 0; in->row && i < G_N_ELEMENTS(ops); i++) {
+        if (in->row->op == ops[i]) {
+            return true;
+        }
+    }
+    return c->bits != 64 || c->steps || (c->in.flags & FL_NT) || rsp != (int64_t)((uint64_t)rsp << 16) >> 16;
+}
+
+bool host_can(const OracleHost *h, const OracleCase *c, const X86Insn *in)
+{
+    bool bases = h->fsgsbase || (c->in.fs_base < BASE_END && c->in.gs_base < BASE_END);
+
+    return bases && (h->descriptors || !hypervisor_alters(c, in));
 }

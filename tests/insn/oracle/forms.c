@@ -18,6 +18,7 @@ typedef struct FormList {               /* for code of one size */
 
 struct Forms {
     Engine *engine;
+    const OracleHost *host;             /* NULL: nothing is run natively */
     unsigned bits;                      /* wanted; 0: all */
     FormList list[3];                   /* 16, 32, 64 */
     bool *host_alone;                   /* by row: the host has its feature, the emulated processor has not */
@@ -28,7 +29,8 @@ static const unsigned code_bits[3] = { 16, 32, 64 };
 
 static bool row_wanted(const Forms *f, const X86Row *r, unsigned bits, const GRegex *rows)
 {
-    return !row_excluded(r) && (r->mode == 0 || (r->mode == 2) == (bits == 64))
+    return !row_excluded(r) && (!f->host || f->host->descriptors || bits == 64)
+        && (r->mode == 0 || (r->mode == 2) == (bits == 64))
         && (!rows || g_regex_match(rows, r->names, 0, NULL)) && !feature_missing(r)
         && f->engine->ops->has(f->engine, r);
 }
@@ -69,12 +71,13 @@ static void list_host_alone(Forms *f)
     }
 }
 
-Forms *forms_new(Engine *e, unsigned bits, const GRegex *rows)
+Forms *forms_new(Engine *e, const OracleHost *h, unsigned bits, const GRegex *rows)
 {
     Forms *f = g_new0(Forms, 1);
     const X86Row *r;
 
     f->engine = e;
+    f->host = h;
     f->bits = bits;
     for (unsigned b = 0; b < 3; b++) {
         FormList *l = &f->list[b];
@@ -115,6 +118,10 @@ void forms_name_missing(const Forms *f)
     const X86Row *r;
     g_autoptr(GHashTable) said = g_hash_table_new(g_str_hash, g_str_equal);
 
+    if (f->host && !f->host->descriptors) {
+        puts("not run: code of 16 and 32 bits, INT n, loads of segment registers, and cases with NT, an odd RSP or "
+             "several traps: this host's hypervisor has no descriptors for programs and alters the rest");
+    }
     for (unsigned i = 0; (r = x86_row_at(i)); i++) {
         const char *missing = feature_missing(r);
         if (missing) {
@@ -130,7 +137,7 @@ void forms_name_missing(const Forms *f)
 bool forms_case_wanted(const Forms *f, const OracleCase *c, const X86Insn *in)
 {
     return !(in->row && f->host_alone[x86_row_number(in->row)]) && !(in->enc == X86_EVEX && f->evex_alone)
-        && !case_excluded(c, in);
+        && !case_excluded(c, in) && (!f->host || host_can(f->host, c, in));
 }
 
 unsigned forms_batch(const Forms *f, Generator *g, Rng *r, OracleCase *item)

@@ -9,11 +9,12 @@
 
 typedef struct Forms Forms;
 
-/* Rows that the host and the emulated processor have; bits: 0 for all sizes of code; rows: NULL for all. */
-Forms *forms_new(Engine *e, unsigned bits, const GRegex *rows);
+/* Rows that the host and the emulated processor have; h: NULL if nothing is run natively; bits: 0 for all sizes of
+ * code; rows: NULL for all. */
+Forms *forms_new(Engine *e, const OracleHost *h, unsigned bits, const GRegex *rows);
 void forms_free(Forms *f);
 bool forms_any(const Forms *f);
-void forms_name_missing(const Forms *f);        /* features that the host has not got, or the emulated processor */
+void forms_name_missing(const Forms *f);        /* what the host has not got, or the emulated processor */
 
 /* BATCH cases in code of one size, or fewer; 0: there are none in code of this size. */
 unsigned forms_batch(const Forms *f, Generator *g, Rng *r, OracleCase *item);

@@ -302,7 +302,7 @@ int main(int argc, char **argv)
     if (!session_open(&s)) {
         return SKIPPED;
     }
-    s.forms = forms_new(s.engine, bits ? (unsigned)atoi(bits) : 0, rows_wanted);
+    s.forms = forms_new(s.engine, native_host(s.native), bits ? (unsigned)atoi(bits) : 0, rows_wanted);
     bool good;
     if (text) {
         good = replay(&s, text);
@@ -312,7 +312,8 @@ int main(int argc, char **argv)
         if (forms_any(s.forms)) {
             run_all(&s, seconds ? seconds : count ? 0 : 60, count ? (uint64_t)count : UINT64_MAX);
         } else {
-            fprintf(stderr, "insn-oracle: no row of this size matches '%s'\n", rows);
+            fprintf(stderr, "insn-oracle: no row of this size matches '%s', or this host cannot run it\n",
+                    rows ? rows : "");
         }
         good = !s.broken && s.differing == 0 && s.cases > 0;
     }

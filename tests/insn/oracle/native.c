@@ -163,4 +163,6 @@ bool native_finish(Native *n, GError **errp)
 
 pid_t native_pid(const Native *n) { return n->pid; }
 
+const OracleHost *native_host(const Native *n) { return &n->shared->host; }
+
 const OracleCase *native_current(const Native *n) { return &n->shared->item[n->shared->current % BATCH]; }
