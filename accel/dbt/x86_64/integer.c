@@ -138,6 +138,7 @@ bool trans_extend(Trans *t)
 bool trans_lea(Trans *t)
 {
     const X86Insn *in = t->in;
+    X86Insn narrow = *in;
     unsigned host = trans_pinned[in->reg];
 
     if (in->opsize == 16) {
@@ -149,17 +150,20 @@ bool trans_lea(Trans *t)
         || (in->index < 16 && trans_pinned[in->index] == H_NONE)) {
         to = H_T1;
     }
-    if (!trans_effective(t, to)) {
+    /* The low half of a sum is the sum of the low halves; but RIP is known as a whole. */
+    if (in->opsize == 32 && in->addrsize == 64 && in->base != X86_RIP) {
+        narrow.addrsize = 32;
+    }
+    t->in = &narrow;
+    bool ok = trans_effective(t, to);
+    t->in = in;
+    if (!ok) {
         return false;
     }
-    if (in->opsize == 32 && in->addrsize == 64) {
-        emit_mov32(&t->e, host != H_NONE ? host : to, to);
-        if (host == H_NONE) {
-            trans_put(t, in->reg, to);
-        }
-    } else {
-        trans_put(t, in->reg, to);
+    if (in->opsize == 32 && narrow.addrsize == 64) {
+        emit_mov32(&t->e, to, to);
     }
+    trans_put(t, in->reg, to);
     return true;
 }
 
