@@ -319,12 +319,18 @@ static State *new_state(Machine *m)
     return s;
 }
 
+void history_forget(History *h)
+{
+    g_ptr_array_set_size(h->states, 0);
+    h->used = 0;
+    h->next_us = 0;
+    h->pasts = loop_pasts_version(h->m->loop);
+}
+
 void history_keep(History *h)
 {
     if (!history_count(h)) {
-        g_ptr_array_set_size(h->states, 0);
-        h->used = 0;
-        h->pasts = loop_pasts_version(h->m->loop);
+        history_forget(h);
     }
     State *last = h->states->len ? state_at(h, h->states->len - 1) : NULL;
     int64_t began = g_get_monotonic_time();
@@ -348,6 +354,7 @@ bool history_back(History *h, unsigned i, GError **errp)
     Icount *ic = m->icount;
     guint n = 0;
 
+    replay_leave(ic->replay, m);
     for (Past *p = loop_pasts(m->loop); p; p = p->next, n++) {
         if (p->back && g_ptr_array_index(s->marks, n)) {
             p->back(p->opaque, g_ptr_array_index(s->marks, n));

@@ -19,6 +19,7 @@ IcountPosition history_at(const History *h, unsigned i);
 uint64_t history_insns_of(const History *h, unsigned i, unsigned vcpu);     /* executed by then */
 /* Between two steps: keeps the state of now, if it is time to. */
 void history_keep(History *h);
+void history_forget(History *h);        /* all states */
 bool history_back(History *h, unsigned i, GError **errp);
 
 #endif

@@ -33,6 +33,17 @@ struct Reverse {
     X86Watch hit;
 };
 
+static uint64_t insns(const Reverse *v)
+{
+    return icount_position(v->m).insns;
+}
+
+/* What was said between here and the furthest is not said again. */
+static void mind_output(Reverse *v)
+{
+    clock_set_again(v->m->clock, insns(v) < v->furthest);
+}
+
 Reverse *reverse_new(Accel *a, uint64_t memory)
 {
     Reverse *v = g_new0(Reverse, 1);
@@ -56,6 +67,16 @@ bool reverse_possible(const Reverse *v)
     return v && history_count(v->history);
 }
 
+void reverse_forget(Reverse *v)
+{
+    if (v) {
+        history_forget(v->history);
+        v->furthest = 0;
+        mind_output(v);
+        replay_forget(v->m->icount->replay);
+    }
+}
+
 void reverse_ask(Reverse *v, ReverseWhat what, unsigned vcpu)
 {
     v->asked = what;
@@ -73,11 +94,6 @@ static X86Cpu *cpu_at(const Reverse *v, unsigned i)
     return x86_cpu(g_ptr_array_index(v->m->vcpus, i));
 }
 
-static uint64_t insns(const Reverse *v)
-{
-    return icount_position(v->m).insns;
-}
-
 static void go_back(Reverse *v, unsigned state)
 {
     g_autoptr(GError) err = NULL;
@@ -87,6 +103,7 @@ static void go_back(Reverse *v, unsigned state)
     if (!history_back(v->history, state, &err)) {
         machine_fail(v->m, "going back: %s", err->message);
     }
+    mind_output(v);
 }
 
 static RunStop done(Reverse *v, RunStop why, unsigned *vcpu)
@@ -155,7 +172,7 @@ RunStop reverse_step(Reverse *v, unsigned *vcpu)
         }
     }
     uint64_t now = insns(v);
-    clock_set_again(v->m->clock, now < v->furthest);
+    mind_output(v);
     if (v->phase == NOTHING) {
         if (now >= v->furthest) {
             history_keep(v->history);

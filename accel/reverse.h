@@ -14,6 +14,7 @@ typedef struct Reverse Reverse;
 Reverse *reverse_new(Accel *a, uint64_t memory);
 void reverse_free(Reverse *v);
 bool reverse_possible(const Reverse *v);
+void reverse_forget(Reverse *v);
 void reverse_ask(Reverse *v, ReverseWhat what, unsigned vcpu);
 bool reverse_busy(const Reverse *v);
 /* Between two steps.  STOP_NONE: run on; else it is done, and this processor has stopped so. */

@@ -269,6 +269,11 @@ void runner_keep_history(Runner *r, uint64_t memory)
     r->reverse = reverse_new(r->accel, memory);
 }
 
+void runner_forget_history(Runner *r)
+{
+    reverse_forget(r->reverse);
+}
+
 bool runner_can_reverse(const Runner *r)
 {
     return r->reverse;

@@ -22,6 +22,8 @@
 enum { VERSION = 1, MAGIC_LEN = sizeof(MAGIC) - 1, RECORD_FIXED = 30, CRC_LEN = 4 };
 /* Instructions between two records of the registers' hash */
 enum { CHECK_EVERY = 1 << 25 };
+/* An event that is in no file: up to where the machine had come when it was taken back */
+enum { HERE = REPLAY_KINDS };
 
 typedef struct Event {
     ReplayKind kind;
@@ -35,14 +37,16 @@ typedef struct Event {
 struct Replay {
     char *path, *head;
     ReplayHost host;
-    FILE *out;                  /* recording; NULL: replaying */
+    FILE *out;                  /* of a recording */
+    bool live;                  /* what comes, comes from outside; else from `events` */
+    bool keep;                  /* what comes becomes an event */
     uint64_t next_check;
     unsigned nested;
     bool failed;                /* writing has failed; said once */
-    GArray *events;             /* of Event, which point into `names` and `bytes` */
-    GPtrArray *names;
+    GArray *events;             /* of Event, which point into `owned` and `bytes` */
+    GPtrArray *owned;
     char *bytes;
-    guint next;
+    guint next;                 /* of the events; live: behind the last */
     bool ended;
 };
 
@@ -65,7 +69,24 @@ static void put_crc(GByteArray *b, guint from)
     g_byte_array_append(b, crc, sizeof(crc));
 }
 
-static void record(Replay *r, Machine *m, ReplayKind kind, const char *name, const void *data, size_t len)
+static void *own(Replay *r, void *p)
+{
+    g_ptr_array_add(r->owned, p);
+    return p;
+}
+
+static void keep(Replay *r, Machine *m, unsigned kind, const char *name, const void *data, size_t len)
+{
+    Event e = { kind, icount_position(m), clock_now(m->clock), own(r, g_strdup(name)), NULL, (uint32_t)len };
+
+    if (len) {
+        e.data = own(r, g_memdup2(data, len));
+    }
+    g_array_append_val(r->events, e);
+    r->next = r->events->len;
+}
+
+static void write_record(Replay *r, Machine *m, ReplayKind kind, const char *name, const void *data, size_t len)
 {
     g_autoptr(GByteArray) b = g_byte_array_new();
     IcountPosition at = icount_position(m);
@@ -82,6 +103,32 @@ static void record(Replay *r, Machine *m, ReplayKind kind, const char *name, con
     put(r, b);
 }
 
+static void record(Replay *r, Machine *m, ReplayKind kind, const char *name, const void *data, size_t len)
+{
+    if (r->out) {
+        write_record(r, m, kind, name, data, len);
+    }
+    if (r->keep) {
+        keep(r, m, kind, name, data, len);
+    }
+}
+
+static Replay *replay_new(const char *file, bool live)
+{
+    Replay *r = g_new0(Replay, 1);
+
+    r->path = g_strdup(file);
+    r->live = live;
+    r->events = g_array_new(false, false, sizeof(Event));
+    r->owned = g_ptr_array_new_with_free_func(g_free);
+    return r;
+}
+
+Replay *replay_log(void)
+{
+    return replay_new(NULL, true);
+}
+
 Replay *replay_record(const char *file, const char *head, GError **errp)
 {
     FILE *f = fopen(file, "wbe");
@@ -91,9 +138,8 @@ Replay *replay_record(const char *file, const char *head, GError **errp)
         error_set_errno(errp, errno, "%s cannot be written", file);
         return NULL;
     }
-    Replay *r = g_new0(Replay, 1);
+    Replay *r = replay_new(file, true);
     g_autoptr(GByteArray) b = g_byte_array_new();
-    r->path = g_strdup(file);
     r->head = g_strdup(head);
     r->out = f;
     g_byte_array_append(b, (const uint8_t *)MAGIC, MAGIC_LEN);
@@ -171,8 +217,7 @@ static int read_record(Replay *r, Reader *in, IcountPosition *last)
         return -1;
     }
     *last = e.at;
-    e.name = g_strndup((const char *)name, name_len);
-    g_ptr_array_add(r->names, (char *)e.name);
+    e.name = own(r, g_strndup((const char *)name, name_len));
     g_array_append_val(r->events, e);
     return e.kind == REPLAY_END ? 0 : 1;
 }
@@ -199,13 +244,10 @@ static bool read_all(Replay *r, size_t size, GError **errp)
 
 Replay *replay_open(const char *file, GError **errp)
 {
-    Replay *r = g_new0(Replay, 1);
+    Replay *r = replay_new(file, false);
     g_autoptr(GError) err = NULL;
     gsize size;
 
-    r->path = g_strdup(file);
-    r->events = g_array_new(false, false, sizeof(Event));
-    r->names = g_ptr_array_new_with_free_func(g_free);
     if (!g_file_get_contents(file, &r->bytes, &size, &err)) {
         error_set(errp, "%s", err->message);
     } else if (read_all(r, size, errp)) {
@@ -233,10 +275,8 @@ void replay_free(Replay *r)
     if (r->out) {
         fclose(r->out);
     }
-    if (r->events) {
-        g_array_free(r->events, true);
-        g_ptr_array_free(r->names, true);
-    }
+    g_array_free(r->events, true);
+    g_ptr_array_free(r->owned, true);
     g_free(r->bytes);
     g_free(r->path);
     g_free(r->head);
@@ -245,7 +285,26 @@ void replay_free(Replay *r)
 
 bool replay_replaying(const Replay *r)
 {
-    return r && !r->out;
+    return r && !r->live;
+}
+
+bool replay_is_file(const Replay *r)
+{
+    return r && r->path;
+}
+
+/* Stopped by a debugger where it was taken back from, it is where it was: the driver need not come first. */
+static void arrive(Replay *r, Machine *m)
+{
+    IcountPosition at = icount_position(m);
+    const Event *e = r->next + 1 == r->events->len ? &g_array_index(r->events, Event, r->next) : NULL;
+
+    if (e && (unsigned)e->kind == HERE && e->at.insns == at.insns && e->at.fired == at.fired
+        && e->time >= clock_now(m->clock)) {
+        clock_skip(m->clock, e->time);
+        r->next++;
+        r->live = true;
+    }
 }
 
 /* ---- the gate ---- */
@@ -258,7 +317,10 @@ bool replay_enter(Machine *m, ReplayKind kind, const char *name, const void *dat
     if (!r || r->nested || g_thread_self() == m->icount->driver) {
         return true;
     }
-    if (!r->out) {
+    if (!r->live) {
+        arrive(r, m);
+    }
+    if (!r->live) {
         return false;
     }
     if (strlen(name) > REPLAY_NAME_MAX || len > REPLAY_DATA_MAX) {
@@ -326,7 +388,9 @@ static void give(Replay *r, Machine *m, const Event *e)
         return;
     }
     clock_skip(m->clock, e->time);
-    if (e->kind == REPLAY_CHECK || e->kind == REPLAY_END) {
+    if ((unsigned)e->kind == HERE) {
+        r->live = r->next == r->events->len;
+    } else if (e->kind == REPLAY_CHECK || e->kind == REPLAY_END) {
         check_hash(r, m, e);
     } else if (!r->host.deliver(r->host.opaque, e->kind, e->name, e->data, e->len, &err)) {
         diverged(r, m, "%s", err->message);
@@ -349,7 +413,7 @@ bool replay_due(Replay *r, Machine *m)
         return false;
     }
     at = icount_position(m);
-    if (r->out) {
+    if (r->live) {
         if (at.insns >= r->next_check) {
             r->next_check = at.insns + CHECK_EVERY;
             put_check(r, m, REPLAY_CHECK);
@@ -405,6 +469,30 @@ void replay_go_to(Replay *r, unsigned next)
     }
 }
 
+void replay_keep(Replay *r)
+{
+    r->keep = true;
+}
+
+void replay_leave(Replay *r, Machine *m)
+{
+    if (r && r->live) {
+        keep(r, m, HERE, "", NULL, 0);
+        r->live = false;
+    }
+}
+
+void replay_forget(Replay *r)
+{
+    if (!replay_is_file(r)) {
+        g_array_set_size(r->events, 0);
+        g_ptr_array_set_size(r->owned, 0);
+        r->next = 0;
+        r->live = true;
+        r->ended = false;
+    }
+}
+
 bool replay_ended(const Replay *r)
 {
     return r && r->ended;
@@ -413,7 +501,9 @@ bool replay_ended(const Replay *r)
 bool replay_finish(Replay *r, Machine *m, GError **errp)
 {
     if (r->out) {
-        put_check(r, m, REPLAY_END);
+        if (r->live) {
+            put_check(r, m, REPLAY_END);
+        }
         if (r->failed) {
             error_set(errp, "%s is not complete", r->path);
         }

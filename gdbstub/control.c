@@ -264,7 +264,8 @@ GString *gdb_backwards(GdbServer *g, GdbText *t)
     g_autofree RunPlan *plan = g_new(RunPlan, gdb_vcpus(g));
 
     if ((!step && !gdb_take(t, "c")) || !gdb_empty(t) || !g->attached || !runner_can_reverse(g->host.runner)) {
-        return gdb_error(g, EINVAL, "only a recording that is replayed can go backwards");
+        return gdb_error(g, EINVAL, "there is no way back: that needs -icount or -rr, -gdb from the start, "
+                         "history= of them not 0, and no drive that is written to (add -snapshot)");
     }
     for (unsigned i = 0; i < gdb_vcpus(g); i++) {
         plan[i] = PLAN_RUN;

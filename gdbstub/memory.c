@@ -69,7 +69,7 @@ GString *gdb_read_memory(GdbServer *g, GdbText *t)
 
 static GString *written(GdbServer *g, uint64_t addr, uint8_t *buf, size_t len)
 {
-    if (len && gdb_only_looks(g)) {
+    if (len && !gdb_may_change(g)) {
         return gdb_error(g, EPERM, "a recording cannot be changed");
     }
     size_t n = transfer(g, addr, buf, len, true);

@@ -99,7 +99,7 @@ static bool set_register(GdbServer *g, unsigned n, const uint8_t *buf)
 {
     unsigned cpu = gdb_general_cpu(g);
 
-    if (gdb_only_looks(g)) {
+    if (!gdb_may_change(g)) {
         return false;
     }
     g->changed[cpu] = true;

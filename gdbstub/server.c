@@ -7,6 +7,7 @@
 #include "server.h"
 
 #include <string.h>
+#include "core/replay.h"
 #include "util/error.h"
 
 /* ---- out ---- */
@@ -51,6 +52,15 @@ void gdb_console(GdbServer *g, const char *text)
         gdb_put_hex(s, text + at, MIN(len - at, most));
         gdb_send(g, s);
     }
+}
+
+bool gdb_may_change(GdbServer *g)
+{
+    if (g->m->icount && replay_is_file(g->m->icount->replay)) {
+        return false;
+    }
+    runner_forget_history(g->host.runner);
+    return true;
 }
 
 void gdb_pause(GdbServer *g)

@@ -52,8 +52,6 @@ struct GdbServer {
     GArray *breakpoints;        /* of GdbBreakpoint */
 };
 
-/* What is recorded, or replayed, must not be changed by a debugger: nobody would know when it is replayed. */
-static inline bool gdb_only_looks(const GdbServer *g) { return g->m->icount && g->m->icount->replay; }
 static inline unsigned gdb_vcpus(const GdbServer *g) { return g->m->vcpus->len; }
 static inline X86Cpu *gdb_cpu(const GdbServer *g, unsigned i) { return x86_cpu(g_ptr_array_index(g->m->vcpus, i)); }
 
@@ -61,6 +59,9 @@ static inline X86Cpu *gdb_cpu(const GdbServer *g, unsigned i) { return x86_cpu(g
 void gdb_send(GdbServer *g, const GString *payload);
 void gdb_console(GdbServer *g, const char *text);       /* an O packet: gdb prints it */
 void gdb_pause(GdbServer *g);
+/* Registers or memory are about to be.  False: what is in a recording must not, as nobody would know when it is
+ * replayed. */
+bool gdb_may_change(GdbServer *g);
 
 /* ---- packets.c ---- */
 /* Handles one packet.  The reply is sent, unless it is put off until something stops. */

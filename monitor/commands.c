@@ -356,7 +356,7 @@ bool command_run(Session *s, const char *line, GString *out, GError **errp)
     }
     s->was_running = host->running(host->opaque);
     if (c->changes && !replay_enter(s->all->m, REPLAY_COMMAND, "", line, strlen(line))) {
-        error_set(errp, "a replay takes what changes the machine from its recording, and nothing else");
+        error_set(errp, "what changes the machine comes from its recording, or from its past until it is where it was");
         return false;
     }
     pause = c->paused && s->was_running;

@@ -140,15 +140,12 @@ static void command_line(const Config *c, GPtrArray *words)
             bus ? bus : "", *d->props ? "," : "", d->props);
     }
     if (c->icount) {
-        add(words, "-icount", "shift=%u,sleep=%s", c->icount_shift, c->icount_awake ? "off" : "on");
+        add(words, "-icount", "shift=%u,sleep=%s,history=%" G_GUINT64_FORMAT "M", c->icount_shift,
+            c->icount_awake ? "off" : "on", c->history >> 20);
     }
     if (c->rr_record || c->rr_replay) {
         g_autofree char *file = keyval_escape(c->rr_record ? c->rr_record : c->rr_replay);
-        if (c->rr_record) {
-            add(words, "-rr", "record=%s", file);
-        } else {
-            add(words, "-rr", "replay=%s,history=%" G_GUINT64_FORMAT "M", file, c->rr_history >> 20);
-        }
+        add(words, "-rr", "%s=%s", c->rr_record ? "record" : "replay", file);
     }
     flag(words, c->paused, "-S");
     flag(words, c->no_reboot, "-no-reboot");

@@ -56,7 +56,7 @@ Config *config_new(void)
     c->ram = 1ull << 30;
     c->cpus = 1;
     c->icount_shift = ICOUNT_SHIFT_DEFAULT;
-    c->rr_history = 256 << 20;
+    c->history = 256 << 20;
     c->topology = (CpuTopology){ 1, 1, 1, 1 };
     c->splash_ms = c->fail_ms = UINT64_MAX;
     c->accels = g_ptr_array_new_with_free_func(g_free);

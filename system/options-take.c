@@ -190,6 +190,7 @@ bool take_icount(Config *c, const OptionUse *use, GError **errp)
 {
     c->icount = true;
     c->icount_shift = (unsigned)keyvals_num(use->keys, "shift", c->icount_shift);
+    c->history = keyvals_num(use->keys, "history", c->history);
     c->icount_awake = !keyvals_bool(use->keys, "sleep", !c->icount_awake);
     return true;
 }
@@ -202,7 +203,7 @@ bool take_rr(Config *c, const OptionUse *use, GError **errp)
         error_set(errp, "must be record=FILE or replay=FILE");
         return false;
     }
-    c->rr_history = keyvals_num(use->keys, "history", c->rr_history);
+    c->history = keyvals_num(use->keys, "history", c->history);
     g_clear_pointer(&c->rr_record, g_free);
     g_clear_pointer(&c->rr_replay, g_free);
     set_text(record ? &c->rr_record : &c->rr_replay, record ? record : replay);

@@ -90,13 +90,14 @@ static const KeySpec icount_keys[] = {
     { "shift", KEY_UINT, "an instruction takes 2 to the power of this ns (default 3: 125 million in a second)", 0,
       ICOUNT_SHIFT_MAX },
     { "sleep", KEY_BOOL, "off: a guest that waits for its next timer does not wait for the host's clock (default on)" },
+    { "history", KEY_SIZE, "with -gdb: memory for going backwards (default 256M); 0: none", .unit = 'M' },
     { NULL },
 };
 
 static const KeySpec rr_keys[] = {
     { "record", KEY_STR, "write all that comes from outside to this file" },
     { "replay", KEY_STR, "run again what was recorded there" },
-    { "history", KEY_SIZE, "of a replay with -gdb: memory for going backwards (default 256M); 0: none",
+    { "history", KEY_SIZE, "with -gdb: memory for going backwards (default 256M); 0: none",
       .unit = 'M' },
     { NULL },
 };
@@ -208,7 +209,7 @@ const Option option_table[] = {
     { "pidfile", NULL, SECTION_RUN, OPTION_TEXT, "file", "write the process id there; removed at the end",
       AT(pidfile) },
 
-    { "icount", NULL, SECTION_RUN, OPTION_KEYS, "[shift=]n[,sleep=on|off]",
+    { "icount", NULL, SECTION_RUN, OPTION_KEYS, "[shift=]n[,sleep=on|off][,history=size]",
       "guest time is the number of instructions: the guest runs the same way each time", .first = "shift",
       .keys = icount_keys, .take = take_icount },
     { "rr", NULL, SECTION_RUN, OPTION_KEYS, "record=file|replay=file[,history=size]",

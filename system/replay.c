@@ -200,17 +200,27 @@ static bool fix_what_varies(Config *c, GError **errp)
     return true;
 }
 
-static bool check_written(const Config *c, GError **errp)
+/* One whose image the guest changes; NULL: none. */
+static const DriveConfig *written_drive(const Config *c)
 {
     for (guint i = 0; i < c->drives->len; i++) {
         const DriveConfig *d = g_ptr_array_index(c->drives, i);
         if (d->file && !d->cdrom && !d->readonly && !d->snapshot) {
-            error_set(errp, "-rr record=%s: %s would be changed, and a replay needs it as it is now: "
-                      "add -snapshot, or make the drive readonly=on", c->rr_record, d->origin);
-            return false;
+            return d;
         }
     }
-    return true;
+    return NULL;
+}
+
+static bool check_written(const Config *c, GError **errp)
+{
+    const DriveConfig *d = written_drive(c);
+
+    if (d) {
+        error_set(errp, "-rr record=%s: %s would be changed, and a replay needs it as it is now: "
+                  "add -snapshot, or make the drive readonly=on", c->rr_record, d->origin);
+    }
+    return !d;
 }
 
 /* Settings of a recording are those of its replay. */
@@ -388,16 +398,18 @@ static void ended(void *opaque, const GError *error)
     }
 }
 
-bool system_replay_start(System *s, GError **errp)
+/* Is there to be a way back for a debugger? */
+static bool wants_history(const Config *c)
 {
-    const ReplayHost host = { .deliver = deliver, .hash = hash, .ended = ended, .opaque = s };
+    return c->icount && c->gdb->len && c->history && !written_drive(c);
+}
+
+static bool open_recording(System *s, GError **errp)
+{
     const Config *c = s->cfg;
     Icount *ic = s->m->icount;
-
-    if (!c->rr_record && !c->rr_replay) {
-        return true;
-    }
     g_autofree char *machine = describe(s, errp);
+
     if (!machine) {
         g_prefix_error(errp, "-rr: ");
         return false;
@@ -417,6 +429,24 @@ bool system_replay_start(System *s, GError **errp)
             return false;
         }
     }
+    return true;
+}
+
+bool system_replay_start(System *s, GError **errp)
+{
+    const ReplayHost host = { .deliver = deliver, .hash = hash, .ended = ended, .opaque = s };
+    const Config *c = s->cfg;
+    Icount *ic = s->m->icount;
+
+    if (c->rr_record || c->rr_replay) {
+        if (!open_recording(s, errp)) {
+            return false;
+        }
+    } else if (wants_history(c)) {
+        ic->replay = replay_log();
+    } else {
+        return true;
+    }
     replay_set_host(ic->replay, &host);
     for (guint i = 0; i < s->chardevs->len; i++) {
         chardev_set_gate(g_ptr_array_index(s->chardevs, i), gate_chardev, s);
@@ -427,9 +457,12 @@ bool system_replay_start(System *s, GError **errp)
 
 void system_replay_debugger(System *s)
 {
-    if (s->cfg->rr_replay && s->cfg->gdb->len && s->cfg->rr_history) {
-        runner_keep_history(s->runner, s->cfg->rr_history);
-        s->m->icount->stays = true;
+    const Config *c = s->cfg;
+
+    if (wants_history(c)) {
+        runner_keep_history(s->runner, c->history);
+        replay_keep(s->m->icount->replay);
+        s->m->icount->stays = c->rr_replay;
     }
 }
 
@@ -440,6 +473,15 @@ void system_replay_finish(System *s)
 
     if (!ic || !ic->replay) {
         return;
+    }
+    if (!replay_is_file(ic->replay)) {
+        replay_free(ic->replay);
+        ic->replay = NULL;
+        return;
+    }
+    if (s->cfg->rr_record && replay_replaying(ic->replay)) {
+        fputs("tinamou: -rr: the machine ends in its past: the recording goes to where it was taken back, without a "
+              "last check\n", stderr);
     }
     IcountPosition at = icount_position(s->m);
     bool whole = replay_finish(ic->replay, s->m, &err);

@@ -124,9 +124,11 @@ typedef enum RunStop {
     STOP_SHUTDOWN,                  /* a triple fault; resumed, it asks for the reset that hardware does */
 } RunStop;
 RunStop runner_stop(const Runner *r, unsigned vcpu);
-/* Going backwards, where a recording is replayed: from now on states are kept, in so much memory beside a copy of
+/* Going backwards, where there is an Icount.replay: from now on states are kept, in so much memory beside a copy of
  * the guest's. */
 void runner_keep_history(Runner *r, uint64_t memory);
+/* The machine is being changed: what was before would not lead to it. */
+void runner_forget_history(Runner *r);
 typedef enum ReverseWhat { REVERSE_NOT, REVERSE_STEP, REVERSE_CONTINUE } ReverseWhat;
 bool runner_can_reverse(const Runner *r);
 /* At the next resume; `vcpu` is whose step it is. */

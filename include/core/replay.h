@@ -6,6 +6,9 @@
  * asks, before each step, whether something is due.  All takes NULL for "neither recording nor replaying".
  * With the machine lock held.
  *
+ * What is live takes what comes from outside.  A recording and a log are live but for the time from when they have been
+ * taken back to when they have come again to where they were: what had come then comes again.
+ *
  * The file (docs/replay.md): a head with a text that says what machine it is, then records, each with a
  * checksum, written as they come.  A file is not trusted.
  */
@@ -39,6 +42,8 @@ typedef struct ReplayHost {
     void *opaque;
 } ReplayHost;
 
+/* Of what comes to a machine that can be taken back, in memory alone. */
+Replay *replay_log(void);
 /* `head` describes the machine. */
 Replay *replay_record(const char *file, const char *head, GError **errp);
 /* Reads and checks all of the file.  A last record that is cut off, as of a crash, is left out. */
@@ -48,7 +53,8 @@ void replay_set_host(Replay *r, const ReplayHost *host);
 /* Recording: the last record, with the hash of all.  Replaying: is this the recorded end?  Frees nothing. */
 bool replay_finish(Replay *r, Machine *m, GError **errp);
 void replay_free(Replay *r);
-bool replay_replaying(const Replay *r);
+bool replay_replaying(const Replay *r);         /* it is not live */
+bool replay_is_file(const Replay *r);           /* nobody may change what the machine does but what is in it */
 
 /* Something comes from outside.  False: it must not, the recording says what comes. */
 bool replay_enter(Machine *m, ReplayKind kind, const char *name, const void *data, size_t len);
@@ -66,5 +72,10 @@ void replay_starved(Replay *r, Machine *m);
 unsigned replay_next(const Replay *r);
 void replay_go_to(Replay *r, unsigned next);
 bool replay_ended(const Replay *r);
+/* Recordings and logs: from now on what comes can come again; the machine is about to be taken back; a log's past is
+ * not its own any more. */
+void replay_keep(Replay *r);
+void replay_leave(Replay *r, Machine *m);
+void replay_forget(Replay *r);
 
 #endif

@@ -178,31 +178,81 @@ def case_refused(b):
         assert done.returncode == 1 and 'tinamou: ' in done.stderr, (at, done)
 
 
-def case_backwards(b):
-    """Breakpoints, watchpoints and steps backwards, with the real gdb; one processor and two, much memory and little."""
+def debug(b, script, server, sock, **env):
+    """The script inside the real gdb; what the server said, or the end of the test."""
+    while not sock.exists():
+        time.sleep(0.02)
+    code = pathlib.Path(b.rom).read_bytes()
+    inc_typed = 0xf0000 + code.index(b'\xff\x05' + struct.pack('<I', 0x9010))
+    done = subprocess.run(['gdb', '-nx', '-batch', '-x', pathlib.Path(__file__).with_name(f'{script}.py')],
+                          env=dict(os.environ, TARGET=str(sock), INC_TYPED=hex(inc_typed), HOME=str(b.dir), **env),
+                          capture_output=True, text=True, timeout=100 * SLOW, stdin=subprocess.DEVNULL)
+    if f'{script} passed' not in done.stdout:
+        server.kill()
+        print(done.stdout, done.stderr, server.communicate())
+        sys.exit(1)
+    server.stderr_text = server.communicate(timeout=20 * SLOW)[1]
+    return server
+
+
+def needs_gdb():
     if not shutil.which('gdb'):
         print('skipped: gdb is missing (package gdb)')
         sys.exit(77)
-    code = pathlib.Path(b.rom).read_bytes()
-    inc_typed = 0xf0000 + code.index(b'\xff\x05' + struct.pack('<I', 0x9010))
+
+
+def case_backwards(b):
+    """Breakpoints, watchpoints and steps backwards, with the real gdb; one processor and two, much memory and little."""
+    needs_gdb()
     for accel, smp, more in (ACCELS[-1], 1, ''), (ACCELS[0], 1, ',history=1M'), (ACCELS[-1], 2, ''):
         args = '-smp', smp, '-icount', 'shift=5'
         file, out, _ = b.record(f'{accel}{smp}.rr', 'hello', *args, accel=accel)
         said, sock = b.dir / 'said', b.dir / f'gdb-{accel}{smp}'
         server = subprocess.Popen(b.command('-rr', f'replay={file}{more}', *args, '-S', '-gdb', f'unix:{sock}', accel=accel,
                                             serial=f'file:{said}'), stderr=subprocess.PIPE, text=True)
-        while not sock.exists():
-            time.sleep(0.02)
-        env = dict(os.environ, TARGET=str(sock), INC_TYPED=hex(inc_typed), HOME=str(b.dir))
-        done = subprocess.run(['gdb', '-nx', '-batch', '-x', pathlib.Path(__file__).with_name('backwards.py')], env=env,
-                              capture_output=True, text=True, timeout=100 * SLOW, stdin=subprocess.DEVNULL)
-        if 'backwards passed' not in done.stdout:
-            server.kill()
-            print(done.stdout, done.stderr)
-            sys.exit(1)
-        server.communicate(timeout=20 * SLOW)
+        debug(b, 'backwards', server, sock)
         # What was said once is not said again
         assert said.read_text() == out, said.read_text()
+
+
+def case_past(b):
+    """A machine that runs, counted or recorded, is taken back and forth by gdb, and goes on; the recording is as it would
+    have been without."""
+    needs_gdb()
+    for accel, smp, mode, more in ((ACCELS[0], 1, 'icount', ''), (ACCELS[-1], 1, 'icount', ',history=1M'),
+                                   (ACCELS[-1], 2, 'icount', ',sleep=off'), (ACCELS[0], 2, 'record', ''),
+                                   (ACCELS[-1], 1, 'record', ',sleep=off')):
+        name = f'{accel}{smp}{mode}'
+        file, sock, serial = b.dir / f'{name}.rr', b.dir / f'gdb-{name}', b.dir / f'serial-{name}'
+        rr = ['-rr', f'record={file}'] if mode == 'record' else []
+        server = subprocess.Popen(b.command(*rr, '-smp', smp, '-icount', f'shift=5{more}', '-S', '-gdb', f'unix:{sock}',
+                                            accel=accel, serial=f'unix:{serial},server=on,wait=off'),
+                                  stderr=subprocess.PIPE, text=True)
+        server = debug(b, 'past', server, sock, SERIAL=str(serial), MODE=mode)
+        assert server.returncode == 1, (server.returncode, server.stderr_text)
+        server.stderr = server.stderr_text
+        for again in ACCELS if mode == 'record' else ():
+            done = b.run('-rr', f'replay={file}', '-smp', smp, accel=again, serial='stdio', status=1)
+            assert 'ended as recorded' in done.stderr and b.result(done)[::2] == b.result(server)[::2], (done, server.stderr)
+            assert done.stdout == 'helloxyq', done
+    # No way back where a disk would have to follow
+    image, sock = b.dir / 'disk', b.dir / 'gdb-disk'
+    image.write_bytes(b'\0' * 65536)
+    for more, says in ([], 'no such way'), (['-snapshot'], 'ReverseStep+'):
+        server = subprocess.Popen(b.command('-icount', 'shift=5', '-S', '-gdb', f'unix:{sock}', '-drive',
+                                            f'file={image},format=raw', *more), stderr=subprocess.PIPE, text=True)
+        while not sock.exists():
+            time.sleep(0.02)
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(str(sock))
+            s.sendall(b'$qSupported#37')
+            text = b''
+            while b'#' not in text:
+                text += s.recv(4096)
+        server.kill()
+        server.communicate()
+        sock.unlink()
+        assert (b'ReverseStep+' in text) == (says == 'ReverseStep+'), text
 
 
 tinamou_, rom_, case = sys.argv[1:]
