@@ -1,13 +1,20 @@
-"""Cases for run.py: Python inside gdb, on the kernel of kernel.asm."""
+"""Cases for run.py: Python inside gdb, on the kernel of kernel.asm, and one on Debian's."""
+import base64
 import contextlib
+import gzip
 import os
 import re
 import socket
 import subprocess
+import sys
 import time
 import traceback
 
 import gdb
+
+sys.path += os.environ['MODULES'].split(':')
+import symbols as kernel_symbols
+from guest import Guest
 
 TINAMOU, KERNEL, ROM, ACCEL = (os.environ[name] for name in ('TINAMOU', 'KERNEL', 'ROM', 'ACCEL'))
 DEADLINE = 20 * float(os.environ.get('TINAMOU_SLOW', '1'))
@@ -430,6 +437,81 @@ def stdio():
         do(f'target remote localhost:{port}')
         go('stepi', 'stop')
         has(do('maint packet QNonStop:1'), 'received: "E')
+
+
+SHELL = r'tinamou-guest: shell[^#]*# '
+
+
+def on_stack():
+    """Which functions have left return addresses on a kernel's stack of 16 KiB, the last first, each once."""
+    sp, names = value('$rsp') & (1 << 64) - 1, []
+    data = bytes(gdb.selected_inferior().read_memory(sp, -sp % 0x4000))
+    for at in range(0, len(data) - 7, 8):
+        word = int.from_bytes(data[at:at + 8], 'little')
+        found = re.match(r'(\w+) \+ \d+ in section .text', do(f'info symbol {word}'))
+        names += [found[1]] if found else []
+    return list(dict.fromkeys(names))
+
+
+@case
+def linux():
+    """Debian's kernel, by the names that it gives in /proc/kallsyms: functions, their callers, variables, steps."""
+    files = os.environ['GUESTS']
+    with Guest(TINAMOU, '-accel', ACCEL, '-m', 256, '-kernel', f'{files}/vmlinuz', '-initrd', f'{files}/initrd.gz',
+               '-append', 'console=ttyS0 quiet nokaslr', '-gdb', 'unix:gdb.sock') as g:
+        g.expect(SHELL, 'a prompt')
+        g.send("stty -echo; grep ' [tTdDbBrR] [^[]*$' /proc/kallsyms | gzip | base64; echo end; echo the'' end\n")
+        g.expect(r'the end\n', 'all names')
+        packed = ''.join(re.findall(r'^[A-Za-z0-9+/=]{1,76}$', g.serial[g.serial.index('H4sI'):], re.M)[:-1])
+        names = kernel_symbols.parse(gzip.decompress(base64.b64decode(packed)).decode())
+        with open('linux.elf', 'wb') as f:
+            f.write(kernel_symbols.elf(names))
+        do('file linux.elf')
+        do('target remote ./gdb.sock')
+        # a function by its name, its callers, what it was called with
+        do('break *vfs_read')
+        g.send('\n')                                   # the shell reads the next line
+        go('continue', 'breakpoint 1')
+        same('function', where(), 'vfs_read')
+        has(do('x/2i $pc'), r'=> 0x\w+ <vfs_read>:')
+        callers = ['ksys_read', 'do_syscall_64', 'entry_SYSCALL_64_after_hwframe']
+        same('callers', [n for n in on_stack() if n in callers], callers)
+        has(do('bt 2'), r'#0 .* in vfs_read \(\)\n#1 .* in ksys_read \(\)')
+        do('delete')
+        # variables
+        has(do('x/s (char *)&linux_banner'), r'Linux version 6\.')
+        jiffies = value('*(unsigned long *)&jiffies')
+        do('watch *(unsigned long *)&jiffies')
+        g.send('\n')
+        go('continue', 'breakpoint 2')
+        same('jiffies', value('*(unsigned long *)&jiffies') > jiffies, True)
+        has(' '.join([where(), *on_stack()]), r'tick|jiffies', r'timer')
+        do('delete')
+        # steps, and out of a function
+        do('break *ksys_read')
+        g.send('\n')
+        go('continue', 'breakpoint 3')
+        before = value('$rip')
+        go('stepi', 'stop')
+        assert 0 < value('$rip') - before < 16
+        same('function', where(), 'ksys_read')
+        do('delete')
+        do('break *vfs_read')
+        go('continue', 'breakpoint 4')
+        go('finish', 'stop')
+        same('function', where(), 'ksys_read')
+        do('delete')
+        do('detach')
+        g.send('stty echo\n')
+        g.send('echo still $((6 * 7)) here\n')
+        g.expect('still 42 here', 'the guest runs on')
+        # from the beginning, where nothing but the kernel's boot code has run
+        do('target extended-remote ./gdb.sock')
+        do('hbreak *start_kernel')
+        do('run')
+        same('function', where(), 'start_kernel')
+        same('jiffies', value('*(unsigned long *)&jiffies') & 0xffffffff, 0xfffedb08)       # as it is linked: -300 s
+        do('kill')
 
 
 def main():
