@@ -6,21 +6,31 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include "compare.h"
 #include "encode.h"
 #include "engine.h"
 #include "forms.h"
+#include "options.h"
 #include "text.h"
 #include "target/x86/cpu.h"
 #include "util/error.h"
 #include "util/suggest.h"
 
-enum { ENGINES = 3, NATIVE = 0, PAIRS = 3, SKIPPED = 77, EXAMPLES_MAX = 40 };
-static const EngineOps *const emulated[ENGINES] = { [1] = &engine_handlers, [2] = &engine_dbt };
+/* Silicon comes first, so that it is the first of a pair. */
+typedef enum EngineId { NATIVE, INTERP, DBT, ENGINES } EngineId;
 static const char *const names[ENGINES + 1] = { "native", "interp", "dbt", NULL };
-static const uint8_t pairs[PAIRS][2] = { { 0, 1 }, { 0, 2 }, { 1, 2 } };
+static const struct {
+    const EngineOps *ops;               /* NULL: not in a guest; native.c */
+    bool silicon;                       /* the table of undefined.c holds against it */
+} kinds[ENGINES] = {
+    [NATIVE] = { .silicon = true },
+    [INTERP] = { .ops = &engine_handlers },
+    [DBT] = { .ops = &engine_dbt },
+};
+
+enum { PAIRS = ENGINES * (ENGINES - 1) / 2, SKIPPED = 77, EXAMPLES_MAX = 40 };
+typedef struct Pair { EngineId a, b; } Pair;
 
 typedef struct Tally {                  /* of one instruction */
     uint64_t cases, differ[PAIRS];
@@ -28,6 +38,8 @@ typedef struct Tally {                  /* of one instruction */
 
 typedef struct Check {
     bool wanted[ENGINES];
+    Pair pair[PAIRS];
+    unsigned pairs;
     Native *native;
     Engine *engine[ENGINES];
     Engine *first;                      /* of the emulated ones */
@@ -41,16 +53,25 @@ typedef struct Check {
     uint64_t cases;
 } Check;
 
-static bool is_pair(const Check *k, unsigned p) { return k->wanted[pairs[p][0]] && k->wanted[pairs[p][1]]; }
+static void list_pairs(Check *k)
+{
+    for (EngineId a = 0; a < ENGINES; a++) {
+        for (EngineId b = a + 1; b < ENGINES; b++) {
+            if (k->wanted[a] && k->wanted[b]) {
+                k->pair[k->pairs++] = (Pair){ a, b };
+            }
+        }
+    }
+}
 
 /* Two of ours must agree in all that the instruction table does not call undefined; against silicon the table of
  * undefined.c holds, too. */
 static bool pair_differs(const Check *k, unsigned p, const OracleCase *c, const X86Insn *in, unsigned i, Difference *d)
 {
-    const OracleResult *a = &k->result[pairs[p][0]][i], *b = &k->result[pairs[p][1]][i];
+    const OracleResult *a = &k->result[k->pair[p].a][i], *b = &k->result[k->pair[p].b][i];
     Undefined u = { .all = false };
 
-    if (pairs[p][0] != NATIVE) {
+    if (!kinds[k->pair[p].a].silicon) {
         u.flags = in->row ? in->row->flags_undefined : 0;
         return results_differ(c, b, a, &u, d);
     }
@@ -82,7 +103,7 @@ static void print_example(Check *k, const OracleCase *c, unsigned p, const Diffe
         case_to_text(c, text);
         difference_print(d, c, said);
         x86_disas(c->code, c->len, c->in.rip, c->bits, asm_text);
-        printf("%s against %s: --replay '%s' # %s: %s\n", names[pairs[p][1]], names[pairs[p][0]], text->str,
+        printf("%s against %s: --replay '%s' # %s: %s\n", names[k->pair[p].b], names[k->pair[p].a], text->str,
                asm_text->str, said->str);
     }
 }
@@ -92,8 +113,8 @@ static bool run_engines(Check *k, unsigned n, GError **errp)
     if (k->native) {
         native_start(k->native, n);
     }
-    for (unsigned e = 1; e < ENGINES; e++) {
-        if (k->engine[e] && !emulated[e]->run(k->engine[e], k->item, k->result[e], n, errp)) {
+    for (EngineId e = 0; e < ENGINES; e++) {
+        if (k->engine[e] && !kinds[e].ops->run(k->engine[e], k->item, k->result[e], n, errp)) {
             return false;
         }
     }
@@ -107,9 +128,8 @@ static bool run_engines(Check *k, unsigned n, GError **errp)
         } else {
             r->state.vectors = k->item[i].in.vectors;   /* for case_to_text() */
         }
-        if (!k->avx512) {               /* nobody sees what is above a YMM register */
-            k->result[NATIVE][i].state.vectors &= ORACLE_AVX;
-            k->result[1][i].state.vectors &= ORACLE_AVX;
+        for (EngineId e = 0; !k->avx512 && e < ENGINES; e++) {
+            k->result[e][i].state.vectors &= ORACLE_AVX;    /* nobody sees what is above a YMM register */
         }
     }
     return true;
@@ -127,9 +147,9 @@ static bool check_batch(Check *k, unsigned n, GError **errp)
         Tally *t = tally_of(k, &in);
         t->cases++;
         k->cases++;
-        for (unsigned p = 0; p < PAIRS; p++) {
+        for (unsigned p = 0; p < k->pairs; p++) {
             Difference d;
-            if (is_pair(k, p) && pair_differs(k, p, &k->item[i], &in, i, &d)) {
+            if (pair_differs(k, p, &k->item[i], &in, i, &d)) {
                 t->differ[p]++;
                 print_example(k, &k->item[i], p, &d);
             }
@@ -145,10 +165,8 @@ typedef struct Printing { const Check *k; bool all; uint64_t differ[PAIRS]; } Pr
 static void print_row(const Printing *q, const char *name, uint64_t cases, const uint64_t *differ)
 {
     printf("%-16s %10" PRIu64, name, cases);
-    for (unsigned p = 0; p < PAIRS; p++) {
-        if (is_pair(q->k, p)) {
-            printf("  %13.3f%%", cases ? 100.0 * (cases - differ[p]) / cases : 100.0);
-        }
+    for (unsigned p = 0; p < q->k->pairs; p++) {
+        printf("  %13.3f%%", cases ? 100.0 * (cases - differ[p]) / cases : 100.0);
     }
     putchar('\n');
 }
@@ -176,11 +194,9 @@ static bool print_matrix(const Check *k, bool all)
     bool good = k->cases > 0;
 
     printf("%-16s %10s", "instruction", "cases");
-    for (unsigned p = 0; p < PAIRS; p++) {
-        if (is_pair(k, p)) {
-            g_autofree char *title = g_strdup_printf("%s=%s", names[pairs[p][0]], names[pairs[p][1]]);
-            printf("  %14s", title);
-        }
+    for (unsigned p = 0; p < k->pairs; p++) {
+        g_autofree char *title = g_strdup_printf("%s=%s", names[k->pair[p].a], names[k->pair[p].b]);
+        printf("  %14s", title);
     }
     putchar('\n');
     g_tree_foreach(k->tally, print_tally, &q);
@@ -199,7 +215,7 @@ static bool want_engines(Check *k, const char *list, GError **errp)
     unsigned n = 0;
 
     for (unsigned i = 0; word[i]; i++) {
-        unsigned e = 0;
+        EngineId e = 0;
         while (e < ENGINES && strcmp(names[e], word[i])) {
             e++;
         }
@@ -214,20 +230,21 @@ static bool want_engines(Check *k, const char *list, GError **errp)
     if (n < 2) {
         error_set(errp, "two engines at least are compared");
     }
+    list_pairs(k);
     return n >= 2;
 }
 
 static bool open_engines(Check *k, GError **errp)
 {
-    for (unsigned e = 0; e < ENGINES; e++) {
+    for (EngineId e = 0; e < ENGINES; e++) {
         k->result[e] = g_aligned_alloc0(BATCH, sizeof(OracleResult), 64);
         if (e == NATIVE && k->wanted[e]) {
             k->native = native_open(case_background(), errp);
         } else if (k->wanted[e]) {
-            k->engine[e] = emulated[e]->create(case_background(), errp);
+            k->engine[e] = kinds[e].ops->create(case_background(), errp);
             k->first = k->first ? k->first : k->engine[e];
         }
-        if (k->wanted[e] && !k->engine[e] && !k->native) {
+        if (k->wanted[e] && !(kinds[e].ops ? (void *)k->engine[e] : (void *)k->native)) {
             return false;
         }
     }
@@ -237,10 +254,10 @@ static bool open_engines(Check *k, GError **errp)
 
 static void close_engines(Check *k)
 {
-    for (unsigned e = 0; e < ENGINES; e++) {
+    for (EngineId e = 0; e < ENGINES; e++) {
         g_aligned_free(k->result[e]);
         if (k->engine[e]) {
-            emulated[e]->destroy(k->engine[e]);
+            kinds[e].ops->destroy(k->engine[e]);
         }
     }
     if (!k->native) {
@@ -281,64 +298,59 @@ static bool run(Check *k, uint64_t seed, double seconds, uint64_t count, GError 
 
 static int by_name(const void *a, const void *b, void *opaque) { return strcmp(a, b); }
 
-int main(int argc, char **argv)
+static bool check(Check *k, const CaseOptions *o, bool all)
 {
-    static double seconds;
-    static gint64 count, seed;
-    static gboolean all;
-    static char *engines = "native,interp,dbt", *rows, *bits, *text;
-    static const GOptionEntry entries[] = {
-        { "engines", 0, 0, G_OPTION_ARG_STRING, &engines, "two or three of native, interp and dbt (all)", "LIST" },
-        { "seconds", 0, 0, G_OPTION_ARG_DOUBLE, &seconds, "how long (10 if no count is given)", "S" },
-        { "count", 0, 0, G_OPTION_ARG_INT64, &count, "how many cases", "N" },
-        { "seed", 0, 0, G_OPTION_ARG_INT64, &seed, "of the cases (a fresh one is printed)", "N" },
-        { "rows", 0, 0, G_OPTION_ARG_STRING, &rows, "only instructions whose name matches", "REGEX" },
-        { "bits", 0, 0, G_OPTION_ARG_STRING, &bits, "only code of this size", "16|32|64" },
-        { "all", 0, 0, G_OPTION_ARG_NONE, &all, "print the instructions that agree, too", NULL },
-        { "replay", 0, 0, G_OPTION_ARG_STRING, &text, "one case, as a line of this program or of insn-oracle has it",
-          "CASE" },
-        { NULL },
-    };
-    g_autoptr(GOptionContext) options = g_option_context_new("- instructions by several engines, compared");
-    g_autoptr(GRegex) rows_wanted = NULL;
     g_autoptr(GError) err = NULL;
-    Check k = { .tally = g_tree_new_full(by_name, NULL, g_free, g_free) };
+    bool good;
 
-    g_option_context_add_main_entries(options, entries, NULL);
-    if (!g_option_context_parse(options, &argc, &argv, &err) || argc > 1
-        || (bits && strcmp(bits, "16") && strcmp(bits, "32") && strcmp(bits, "64"))
-        || (rows && !(rows_wanted = g_regex_new(rows, 0, 0, &err))) || !want_engines(&k, engines, &err)) {
-        fprintf(stderr, "tinamou-crosscheck: %s\n", err ? err->message : "unknown argument; see --help");
-        return 2;
-    }
-    if (!open_engines(&k, &err)) {
-        printf("%s\n", err->message);
-        close_engines(&k);
-        g_tree_destroy(k.tally);
-        return SKIPPED;
-    }
-    if (!seed && g_getenv("INSN_ORACLE_SEED")) {
-        seed = g_ascii_strtoll(g_getenv("INSN_ORACLE_SEED"), NULL, 10);
-    }
-    uint64_t from = (seed ? (uint64_t)seed : (uint64_t)g_get_real_time() << 16 | (g_random_int() & 0xffff)) & INT64_MAX;
-    k.generator = generator_new(from);
-    k.avx512 = k.first->ops->has(k.first, x86_row(X86_EVEX * 8 + 1, 0x10, 0));
-    k.forms = forms_new(k.first, k.native ? native_host(k.native) : NULL, bits ? (unsigned)atoi(bits) : 0, rows_wanted);
-    bool good = forms_any(k.forms);
-    if (!good) {
-        fprintf(stderr, "tinamou-crosscheck: no instruction of this size matches '%s', or this host cannot run it\n",
-                rows ? rows : "");
-    } else {
-        good = text ? replay(&k, text, &err)
-             : run(&k, from, seconds ? seconds : count ? 0 : 10, count ? (uint64_t)count : UINT64_MAX, &err);
+    k->generator = generator_new((uint64_t)o->seed);
+    k->avx512 = k->first->ops->has(k->first, x86_row(X86_EVEX * 8 + 1, 0x10, 0));
+    k->forms = forms_new(k->first, k->native ? native_host(k->native) : NULL, o->bits, o->rows_wanted);
+    if (forms_any(k->forms)) {
+        good = o->replay ? replay(k, o->replay, &err) : run(k, (uint64_t)o->seed, o->seconds, (uint64_t)o->count, &err);
         if (!good) {
             fprintf(stderr, "tinamou-crosscheck: %s\n", err->message);
         }
-        good &= print_matrix(&k, all || text);
+        good &= print_matrix(k, all || o->replay);
+    } else {
+        fprintf(stderr, "tinamou-crosscheck: no instruction of this size matches '%s', or this host cannot run it\n",
+                o->rows ? o->rows : "");
+        good = false;
     }
-    forms_free(k.forms);
-    generator_free(k.generator);
-    g_tree_destroy(k.tally);
+    forms_free(k->forms);
+    generator_free(k->generator);
+    return good;
+}
+
+int main(int argc, char **argv)
+{
+    gboolean all = false;
+    g_autofree char *engines = NULL;
+    const GOptionEntry entries[] = {
+        { "engines", 0, 0, G_OPTION_ARG_STRING, &engines, "two or three of native, interp and dbt (all)", "LIST" },
+        { "all", 0, 0, G_OPTION_ARG_NONE, &all, "print the instructions that agree, too", NULL },
+        { NULL },
+    };
+    CaseOptions o = { .seconds = 10 };
+    g_autoptr(GError) err = NULL;
+    Check k = { 0 };
+    int status = 2;
+
+    if (!options_parse(&o, "- instructions by several engines, compared", entries, argc, argv, &err)
+        || !want_engines(&k, engines ? engines : "native,interp,dbt", &err)) {
+        fprintf(stderr, "tinamou-crosscheck: %s\n", err->message);
+        options_clear(&o);
+        return status;
+    }
+    k.tally = g_tree_new_full(by_name, NULL, g_free, g_free);
+    if (open_engines(&k, &err)) {
+        status = check(&k, &o, all) ? 0 : 1;
+    } else {
+        printf("%s\n", err->message);
+        status = SKIPPED;
+    }
     close_engines(&k);
-    return !good;
+    g_tree_destroy(k.tally);
+    options_clear(&o);
+    return status;
 }

@@ -6,7 +6,6 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -14,6 +13,7 @@
 #include "encode.h"
 #include "engine.h"
 #include "forms.h"
+#include "options.h"
 #include "target/x86/cpu.h"
 #include "shrink.h"
 #include "text.h"
@@ -270,50 +270,31 @@ static bool session_open(Session *s)
 
 int main(int argc, char **argv)
 {
-    static double seconds;
-    static gint64 count, seed;
-    static char *rows, *bits, *text;
-    static const GOptionEntry entries[] = {
-        { "seconds", 0, 0, G_OPTION_ARG_DOUBLE, &seconds, "how long (60 if no count is given)", "S" },
-        { "count", 0, 0, G_OPTION_ARG_INT64, &count, "how many cases", "N" },
-        { "seed", 0, 0, G_OPTION_ARG_INT64, &seed, "of the cases (a fresh one is printed)", "N" },
-        { "rows", 0, 0, G_OPTION_ARG_STRING, &rows, "only rows whose name matches", "REGEX" },
-        { "bits", 0, 0, G_OPTION_ARG_STRING, &bits, "only code of this size", "16|32|64" },
-        { "replay", 0, 0, G_OPTION_ARG_STRING, &text, "one case, as a report names it", "CASE" },
-        { NULL },
-    };
-    g_autoptr(GOptionContext) options = g_option_context_new("- the host processor as oracle");
-    g_autoptr(GRegex) rows_wanted = NULL;
-    GError *err = NULL;
+    CaseOptions o = { .seconds = 60 };
+    g_autoptr(GError) err = NULL;
     Session s = { 0 };
 
-    g_option_context_add_main_entries(options, entries, NULL);
-    if (!g_option_context_parse(options, &argc, &argv, &err) || argc > 1
-        || (bits && strcmp(bits, "16") && strcmp(bits, "32") && strcmp(bits, "64"))
-        || (rows && !(rows_wanted = g_regex_new(rows, 0, 0, &err)))) {
-        fprintf(stderr, "insn-oracle: %s\n", err ? err->message : "unknown argument; see --help");
+    if (!options_parse(&o, "- the host processor as oracle", NULL, argc, argv, &err)) {
+        fprintf(stderr, "insn-oracle: %s\n", err->message);
+        options_clear(&o);
         return 2;
     }
-    if (!seed && g_getenv("INSN_ORACLE_SEED")) {
-        seed = g_ascii_strtoll(g_getenv("INSN_ORACLE_SEED"), NULL, 10);
-    }
-    s.seed = seed ? (uint64_t)seed : (uint64_t)g_get_real_time() << 16 | (g_random_int() & 0xffff);
-    s.seed &= INT64_MAX;
+    s.seed = (uint64_t)o.seed;
     if (!session_open(&s)) {
         return SKIPPED;
     }
-    s.forms = forms_new(s.engine, native_host(s.native), bits ? (unsigned)atoi(bits) : 0, rows_wanted);
+    s.forms = forms_new(s.engine, native_host(s.native), o.bits, o.rows_wanted);
     bool good;
-    if (text) {
-        good = replay(&s, text);
+    if (o.replay) {
+        good = replay(&s, o.replay);
     } else {
         printf("seed %" PRIu64 "\n", s.seed);
         forms_name_missing(s.forms);
         if (forms_any(s.forms)) {
-            run_all(&s, seconds ? seconds : count ? 0 : 60, count ? (uint64_t)count : UINT64_MAX);
+            run_all(&s, o.seconds, (uint64_t)o.count);
         } else {
             fprintf(stderr, "insn-oracle: no row of this size matches '%s', or this host cannot run it\n",
-                    rows ? rows : "");
+                    o.rows ? o.rows : "");
         }
         good = !s.broken && s.differing == 0 && s.cases > 0;
     }
@@ -323,5 +304,6 @@ int main(int argc, char **argv)
     g_aligned_free(s.shrinking);
     g_aligned_free(s.ours);
     forms_free(s.forms);
+    options_clear(&o);
     return !good;
 }
