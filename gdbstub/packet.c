@@ -15,6 +15,15 @@ static uint8_t checksum(const uint8_t *p, size_t len)
     return sum;
 }
 
+/* A packet that is too long is dropped up to the next one: that may be good, and nobody sends it again when
+ * there are no acknowledgements. */
+static GdbFrame too_long(const uint8_t *buf, size_t len)
+{
+    const uint8_t *next = memchr(buf + 1, '$', len - 1);
+
+    return (GdbFrame){ GDB_BROKEN, next ? (size_t)(next - buf) : len };
+}
+
 /* $payload#xx.  A $ in the payload is the start of another packet: the first was cut off. */
 static GdbFrame packet(const uint8_t *buf, size_t len)
 {
@@ -23,7 +32,7 @@ static GdbFrame packet(const uint8_t *buf, size_t len)
     int high, low;
 
     if (!hash) {
-        return len > GDB_PACKET_MAX + 1 ? (GdbFrame){ GDB_BROKEN, len } : (GdbFrame){ GDB_NOTHING };
+        return len > GDB_PACKET_MAX + 1 ? too_long(buf, len) : (GdbFrame){ GDB_NOTHING };
     }
     if (buf + len - hash < 3) {
         return (GdbFrame){ GDB_NOTHING };

@@ -167,6 +167,14 @@ def interrupts(g):
         same(g('qAttached'), '1')                       # and no second answer before this one
 
 
+def behind_a_long_one(g):
+    """A good packet in the same bytes as one that is too long is answered, and without acknowledgements, too."""
+    same(g('QStartNoAckMode'), 'OK')
+    g.acks = False
+    g.sock.sendall(b'$' + b'a' * 17000 + b'#00$qAttached#8f')
+    same(g.reply(), '1')
+
+
 def two_clients(first):
     """The second waits, unheard and unanswered, until the first has gone."""
     second = Line()
@@ -226,6 +234,7 @@ def main():
         g = Line()
         running(g)
         interrupts(g)
+        behind_a_long_one(g)
         two_clients(g)
         for seed in range(3):
             g = Line()

@@ -40,6 +40,17 @@ static void test_frame_drops_what_never_ends(void)
     g_assert_cmpuint(frame(text).used, ==, strlen(text));
 }
 
+static void test_frame_keeps_what_stands_behind_a_long_one(void)
+{
+    g_autofree char *text = g_strnfill(GDB_PACKET_MAX + 100, 'a');
+
+    text[0] = '$';
+    memcpy(text + GDB_PACKET_MAX + 20, "#00$OK#9a", 9);
+    g_assert_cmpint(frame(text).kind, ==, GDB_BROKEN);
+    g_assert_cmpuint(frame(text).used, ==, GDB_PACKET_MAX + 23);
+    g_assert_cmpint(frame(text + GDB_PACKET_MAX + 23).kind, ==, GDB_PACKET);
+}
+
 static GdbText text_of(const char *s)
 {
     return (GdbText){ (const uint8_t *)s, (const uint8_t *)s + strlen(s) };
@@ -189,6 +200,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/gdb/frame/kinds", test_frame_kinds);
     g_test_add_func("/gdb/frame/endless", test_frame_drops_what_never_ends);
+    g_test_add_func("/gdb/frame/frame-keeps-what-stands-behind-a-long-one",
+                    test_frame_keeps_what_stands_behind_a_long_one);
     g_test_add_func("/gdb/text", test_text_numbers_and_threads);
     g_test_add_func("/gdb/encode/runs", test_encode_shortens_runs);
     g_test_add_func("/gdb/encode/binary", test_binary_round_trip);
