@@ -158,20 +158,22 @@ static GString *extended_mode(GdbServer *g, GdbText *t)
 
 /* ---- the table ---- */
 
+enum { ALONE = 1 << 0 /* nothing may follow */, DEBUGGEE = 1 << 1 /* not behind a detach: the machine runs then */ };
+
 static const struct {
     char letter;
-    bool alone;                 /* nothing may follow */
+    unsigned flags;
     GdbHandler *handle;
 } packets[] = {
-    { '!', true, extended_mode }, { '?', true, gdb_stop_reason }, { 'b', false, gdb_backwards },
-    { 'c', false, gdb_continue }, { 'C', false, gdb_continue }, { 's', false, gdb_step }, { 'S', false, gdb_step },
-    { 'D', false, gdb_detach }, { 'k', true, gdb_kill }, { 'R', false, gdb_restart },
-    { 'g', true, read_registers }, { 'G', false, write_registers },
-    { 'p', false, read_register }, { 'P', false, write_register },
-    { 'm', false, gdb_read_memory }, { 'M', false, gdb_write_memory }, { 'X', false, gdb_write_binary },
-    { 'H', false, set_thread }, { 'T', false, alive },
-    { 'Z', false, gdb_insert }, { 'z', false, gdb_remove },
-    { 'q', false, gdb_query }, { 'Q', false, gdb_set }, { 'v', false, gdb_verbose },
+    { '!', ALONE, extended_mode }, { '?', ALONE, gdb_stop_reason }, { 'b', 0, gdb_backwards },
+    { 'c', 0, gdb_continue }, { 'C', 0, gdb_continue }, { 's', 0, gdb_step }, { 'S', 0, gdb_step },
+    { 'D', 0, gdb_detach }, { 'k', ALONE, gdb_kill }, { 'R', 0, gdb_restart },
+    { 'g', ALONE | DEBUGGEE, read_registers }, { 'G', DEBUGGEE, write_registers },
+    { 'p', DEBUGGEE, read_register }, { 'P', DEBUGGEE, write_register },
+    { 'm', DEBUGGEE, gdb_read_memory }, { 'M', DEBUGGEE, gdb_write_memory }, { 'X', DEBUGGEE, gdb_write_binary },
+    { 'H', 0, set_thread }, { 'T', 0, alive },
+    { 'Z', DEBUGGEE, gdb_insert }, { 'z', DEBUGGEE, gdb_remove },
+    { 'q', 0, gdb_query }, { 'Q', 0, gdb_set }, { 'v', 0, gdb_verbose },
 };
 
 /* What is not known is answered with nothing: gdb asks to find out. */
@@ -180,9 +182,14 @@ static GString *dispatch(GdbServer *g, GdbText *t)
     uint8_t letter = *t->p++;
 
     for (unsigned i = 0; i < G_N_ELEMENTS(packets); i++) {
-        if (packets[i].letter == letter) {
-            return packets[i].alone && !gdb_empty(t) ? g_string_new(NULL) : packets[i].handle(g, t);
+        if (packets[i].letter != letter) {
+            continue;
         }
+        if ((packets[i].flags & ALONE) && !gdb_empty(t)) {
+            break;
+        }
+        return (packets[i].flags & DEBUGGEE) && !g->attached ? gdb_error(g, ESRCH, "nothing is debugged: attach first")
+            : packets[i].handle(g, t);
     }
     return g_string_new(NULL);
 }

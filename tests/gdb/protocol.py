@@ -167,6 +167,15 @@ def interrupts(g):
         same(g('qAttached'), '1')                       # and no second answer before this one
 
 
+def behind_a_detach(g):
+    """The machine runs: its registers, memory and breakpoints are left alone until somebody attaches again."""
+    same(g('D'), 'OK')
+    same({g(p) for p in ('g', 'G00', 'p10', 'P10=f0ffff00ff000000', 'mf0000,2', 'M2000,1:00', 'X2000,0:', 'Z0,f0000,1',
+                         'z0,f0000,1', 'Z2,9000,8')}, {'E03'})
+    same(g('vAttach;1')[:3], 'T05')
+    same(g('mf0000,2'), 'fa2e')
+
+
 def behind_a_long_one(g):
     """A good packet in the same bytes as one that is too long is answered, and without acknowledgements, too."""
     same(g('QStartNoAckMode'), 'OK')
@@ -234,6 +243,7 @@ def main():
         g = Line()
         running(g)
         interrupts(g)
+        behind_a_detach(g)
         behind_a_long_one(g)
         two_clients(g)
         for seed in range(3):
