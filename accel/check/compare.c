@@ -24,6 +24,9 @@ static char *name_of(const X86Field *f, unsigned i)
     if (!strcmp(f->name, "vector")) {
         return g_strdup_printf("zmm%u[%u]", i / 8, i % 8);
     }
+    if (f->offset == offsetof(X86Cpu, cc)) {
+        return g_strdup("flags");
+    }
     return f->count > 1 ? g_strdup_printf("%s%u", f->name, i) : g_strdup(f->name);
 }
 
@@ -45,6 +48,10 @@ bool compare_cpus(const X86Cpu *a, const X86Cpu *b, GString *out)
             memcpy(&v, y, f->size);
             if (f->offset == offsetof(X86Cpu, cc) && !((u ^ v) & CC_ALL)) {
                 continue;               /* only what LAHF puts beside the flags */
+            }
+            if (f->offset == offsetof(X86Cpu, cc)) {
+                u = x86_rflags(a);      /* as a person knows them */
+                v = x86_rflags(b);
             }
             g_autofree char *name = name_of(f, i);
             g_string_append_printf(out, "  %-14s A %016" PRIx64 "   B %016" PRIx64 "\n", name, u, v);

@@ -1,4 +1,4 @@
-; A guest for the cross-check: real mode, a loop with memory, ports, a device's registers, time and string
+; A guest for the cross-check: real mode, a loop with memory, ports, a device's registers, time, string and vector
 ; instructions in it.  Says 0 to port f4 at its end.
 bits 16
 org 0x7c00
@@ -25,6 +25,11 @@ again:
     mov [0x9300], ebx
     pop cx
     loop again
+    mov eax, cr4
+    or ax, 0x200                ; OSFXSR
+    mov cr4, eax
+    movd xmm1, ebx
+    paddd xmm0, xmm1
     xor al, al
     out 0xf4, al
     hlt

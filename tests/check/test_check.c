@@ -6,6 +6,7 @@
  * Usage: test_check GUEST.bin
  */
 #include <glib/gstdio.h>
+#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 #include "accel/accel.h"
@@ -13,44 +14,103 @@
 #include "accel/engine.h"
 #include "accel/kvm.h"
 #include "core/machine.h"
+#include "target/x86/alu.h"
 #include "target/x86/cpu.h"
+#include "target/x86/mem.h"
 #include "target/x86/segments.h"
 
 /* ---- an accelerator with a mistake ---- */
 
-/* IMUL with three operands gives a result whose lowest bit is wrong, when that result is a multiple of 3. */
-static void wrong_imul(X86Cpu *c, const X86Insn *in)
+typedef struct Fault {
+    const char *name;
+    uint16_t op;
+    void (*spoil)(X86Cpu *c, const X86Insn *in);        /* what the handler has left, by one bit */
+    const char *insn, *bytes, *field;   /* in the report */
+    bool late;                          /* behind the loop: too far for KVM's steps */
+} Fault;
+
+static void spoil_result(X86Cpu *c, const X86Insn *in)
 {
-    x86_bind(c, in)(c, in);
-    if (in->row->op == OP_IMUL3 && in->opsize == 32 && (uint32_t)c->regs[in->reg] % 3 == 0) {
+    if (in->opsize == 32 && (uint32_t)c->regs[in->reg] % 3 == 0) {
         c->regs[in->reg] ^= 1;
     }
 }
 
+static void spoil_flag(X86Cpu *c, const X86Insn *in)
+{
+    if (!in->mod3) {
+        c->cc ^= CC_CF;
+    }
+}
+
+static void spoil_store(X86Cpu *c, const X86Insn *in)
+{
+    uint64_t at = c->seg[in->segment].base + (uint16_t)in->disp;      /* of the 16-bit guest */
+
+    if (!in->mod3 && in->opcode == 0x89) {
+        x86_store8(c, in->segment, at, x86_load8(c, in->segment, at) ^ 0x10);
+    }
+}
+
+static void spoil_vector(X86Cpu *c, const X86Insn *in) { c->fpu.v[in->reg].q[1] ^= 1ull << 40; }
+
+static const Fault faults[] = {
+    { "result", OP_IMUL3, spoil_result, "imul ebx, eax, 3", "666bd803", "rbx " },
+    { "flag", OP_XOR, spoil_flag, "xor dword ptr [0x9004], eax", "6631060490", "flags " },
+    { "store", OP_MOV, spoil_store, "mov dword ptr [0x9300], ebx", "66891e0093", "memory 93" },
+    { "vector", OP_PADDD, spoil_vector, "paddd ", "660ffec1", "zmm0[1] ", .late = true },
+};
+
+/* The handler does it, then one bit is wrong. */
+static void wrong(X86Cpu *c, const X86Insn *in)
+{
+    x86_bind(c, in)(c, in);
+    for (unsigned i = 0; i < G_N_ELEMENTS(faults); i++) {
+        if (in->row->op == faults[i].op) {
+            faults[i].spoil(c, in);
+        }
+    }
+}
+
+typedef struct Faulty { Engine engine; const Fault *fault; } Faulty;
+
 static void run_faulty(EngineVcpu *v, X86Cpu *c, Block *b, bool alone)
 {
+    const Fault *f = ((Faulty *)v->engine)->fault;
+
     for (unsigned i = 0; i < b->count; i++) {
-        if (b->insns[i].row && b->insns[i].row->op == OP_IMUL3) {
-            b->insns[i].exec = wrong_imul;
+        if (b->insns[i].row && b->insns[i].row->op == f->op) {
+            b->insns[i].exec = wrong;
         }
     }
     engine_run_block(v, c, b);
 }
 
+static const char *const fault_names[] = { "result", "flag", "store", "vector", NULL };
+static const KeySpec faulty_options[] = { { "in", KEY_ENUM, "what goes wrong", .values = fault_names }, { NULL } };
+
 static Accel *faulty_create(Machine *m, const KeyVals *options, GError **errp)
 {
     static const EngineOps code = { .vcpu_size = sizeof(EngineVcpu), .run = run_faulty };
+    Accel *a = engine_create(m, sizeof(Faulty), &code);
 
-    return engine_create(m, sizeof(Engine), &code);
+    const char *in = keyvals_str(options, "in");
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(faults); i++) {
+        if (i == 0 || !g_strcmp0(in, faults[i].name)) {
+            ((Faulty *)a)->fault = &faults[i];
+        }
+    }
+    return a;
 }
 
 static const AccelOps accel_faulty = {
-    .name = "faulty", .summary = "wrong on purpose", .create = faulty_create, .destroy = engine_destroy,
-    .vcpu_create = engine_vcpu_create, .vcpu_destroy = engine_vcpu_destroy, .run = engine_run, .flush = engine_flush,
-    .set_breakpoint = engine_set_breakpoint, .insn_count = engine_insn_count,
+    .name = "faulty", .summary = "wrong on purpose", .options = faulty_options, .create = faulty_create,
+    .destroy = engine_destroy, .vcpu_create = engine_vcpu_create, .vcpu_destroy = engine_vcpu_destroy,
+    .run = engine_run, .flush = engine_flush, .set_breakpoint = engine_set_breakpoint, .insn_count = engine_insn_count,
 };
 
-const AccelOps *const accel_list[] = { &accel_interp, &accel_faulty, &accel_check, &accel_kvm, NULL };
+const AccelOps *const accel_list[] = { &accel_interp, &accel_dbt, &accel_faulty, &accel_check, &accel_kvm, NULL };
 
 /* ---- a machine with a device that answers, and writes to memory ---- */
 
@@ -141,58 +201,6 @@ static RunExit run(Bench *b, const char *accel, char **difference)
     return why;
 }
 
-static void agree(gconstpointer granularity)
-{
-    g_autofree char *accel = g_strdup_printf("check,a=interp,b=interp,granularity=%s", (const char *)granularity);
-    g_autofree char *difference = NULL;
-    Bench b;
-
-    bench_open(&b);
-    g_assert_cmpint(run(&b, accel, &difference), ==, RUN_HALTED);
-    g_assert_cmpstr(difference, ==, NULL);
-    g_assert_true(b.reported);
-    bench_close(&b);
-}
-
-static void expect_imul(const char *text)
-{
-    if (g_test_verbose()) {
-        g_print("%s\n", text);
-    }
-    if (!strstr(text, "imul ebx, eax, 3") || !strstr(text, "rbx ") || strstr(text, "rax ")) {
-        g_error("the report does not name IMUL and RBX alone:\n%s", text);
-    }
-}
-
-static void caught(const char *a, const char *b_name, const char *granularity, unsigned most)
-{
-    g_autofree char *file = g_strdup_printf("%s/tinamou-difference-%d", g_get_tmp_dir(), getpid());
-    g_autofree char *accel = g_strdup_printf("check,a=%s,b=%s,granularity=%s,file=%s", a, b_name, granularity, file);
-    g_autofree char *text = NULL;
-    g_autoptr(GString) again = g_string_new(NULL), agreed = g_string_new(NULL);
-    GError *err = NULL;
-    unsigned piece = 0;
-    Bench b;
-
-    bench_open(&b);
-    g_assert_cmpint(run(&b, accel, &text), ==, RUN_FAILED);
-    expect_imul(text);
-    g_assert_cmpint(sscanf(strstr(text, "in a piece of "), "in a piece of %u", &piece), ==, 1);
-    g_assert_cmpuint(piece, <=, most);
-    bench_close(&b);
-    g_assert_false(check_replay(file, "interp", "faulty", again, &err));
-    g_assert_no_error(err);
-    expect_imul(again->str);
-    g_assert_true(check_replay(file, "interp", "interp", agreed, &err));
-    g_assert_no_error(err);
-    g_unlink(file);
-}
-
-static void caught_in_b(void) { caught("interp", "faulty", "block", 32); }
-static void caught_in_a(void) { caught("faulty", "interp", "block", 32); }
-static void caught_by_instruction(void) { caught("interp", "faulty", "insn", 1); }
-static void caught_in_a_long_piece(void) { caught("interp", "faulty", "700", 700); }
-
 static bool have_kvm(void)
 {
     g_autoptr(GError) err = NULL;
@@ -206,12 +214,117 @@ static bool have_kvm(void)
     return true;
 }
 
-static void caught_beside_kvm(void)
+/* In a list of options, `,` is `,,`. */
+typedef struct Sides { const char *name, *a, *b; bool kvm; } Sides;
+
+static void agree(gconstpointer data)
 {
-    if (have_kvm()) {
-        caught("faulty", "kvm", "block", 1);
-        caught("kvm", "faulty", "block", 1);
+    static const char *const granularities[] = { "block", "insn", "7", "700" };
+    const Sides *s = data;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(granularities); i++) {
+        g_autofree char *accel = g_strdup_printf("check,a=%s,b=%s,granularity=%s", s->a, s->b, granularities[i]);
+        g_autofree char *difference = NULL;
+        Bench b;
+        bench_open(&b);
+        g_assert_cmpint(run(&b, accel, &difference), ==, RUN_HALTED);
+        g_assert_cmpstr(difference, ==, NULL);
+        g_assert_true(b.reported);
+        bench_close(&b);
     }
+}
+
+/* The instruction, its bytes, and of all that could differ behind it this alone. */
+static void expect(const Fault *f, const char *text)
+{
+    g_autofree char *insn = g_strdup_printf("  %s  %s", f->bytes, f->insn);
+    const char *at = strstr(text, "> 0000:");
+
+    if (g_test_verbose()) {
+        g_print("%s\n", text);
+    }
+    if (!at || !(at = strstr(at, insn))) {
+        g_error("the report does not name %s:\n%s", f->insn, text);
+    }
+    at = strchr(at, '\n') + 1 + strspn(strchr(at, '\n') + 1, " ");
+    if (!g_str_has_prefix(at, f->field) || !strstr(at, " A ") || !strstr(at, "   B ")
+        || g_str_has_prefix(strchr(at, '\n') + 1, "  ")) {
+        g_error("the report does not name %s alone:\n%s", f->field, text);
+    }
+}
+
+static void caught_with(const Fault *f, const Sides *s, const char *granularity, unsigned most)
+{
+    g_autofree char *file = g_strdup_printf("%s/tinamou-difference-%d", g_get_tmp_dir(), getpid());
+    g_autofree char *a = g_strdup_printf(s->a, f->name), *b_name = g_strdup_printf(s->b, f->name);
+    g_autofree char *accel = g_strdup_printf("check,a=%s,b=%s,granularity=%s,file=%s", a, b_name, granularity, file);
+    g_autofree char *faulty = g_strdup_printf("faulty,in=%s", f->name), *text = NULL;
+    g_autoptr(GString) again = g_string_new(NULL), agreed = g_string_new(NULL);
+    GError *err = NULL;
+    unsigned piece = 0;
+    Bench b;
+
+    bench_open(&b);
+    g_assert_cmpint(run(&b, accel, &text), ==, RUN_FAILED);
+    expect(f, text);
+    g_assert_nonnull(strstr(text, "The last pieces began at 7c"));
+    g_assert_nonnull(strstr(text, "tinamou replay-check"));
+    g_assert_cmpint(sscanf(strstr(text, "in a piece of "), "in a piece of %u", &piece), ==, 1);
+    g_assert_cmpuint(piece, <=, most);
+    bench_close(&b);
+    g_assert_false(check_replay(file, "interp", faulty, again, &err));
+    g_assert_no_error(err);
+    expect(f, again->str);
+    g_assert_true(check_replay(file, "interp", "interp", agreed, &err));
+    g_assert_no_error(err);
+    g_unlink(file);
+}
+
+static void caught(gconstpointer data)
+{
+    const Sides *s = data;
+
+    if (s->kvm && !have_kvm()) {
+        return;
+    }
+    for (unsigned f = 0; f < G_N_ELEMENTS(faults); f++) {
+        if (s->kvm) {                   /* compared after each instruction, whatever is asked for */
+            if (!faults[f].late) {
+                caught_with(&faults[f], s, "block", 1);
+            }
+            continue;
+        }
+        caught_with(&faults[f], s, "block", BLOCK_INSNS);
+        caught_with(&faults[f], s, "insn", 1);
+        caught_with(&faults[f], s, "700", 700);
+    }
+}
+
+/* Only what is behind `start-at` is compared; every instruction from there on stands in the log. */
+static void start_and_log(void)
+{
+    enum { START = 500 };
+    g_autofree char *log = g_strdup_printf("%s/tinamou-check-log-%d", g_get_tmp_dir(), getpid());
+    g_autofree char *accel = g_strdup_printf("check,a=interp,b=dbt,start-at=%d,granularity=50,log=%s", START, log);
+    g_autofree char *difference = NULL, *text = NULL;
+    uint64_t insns = 0;
+    Bench b;
+
+    bench_open(&b);
+    g_assert_cmpint(run(&b, accel, &difference), ==, RUN_HALTED);
+    bench_close(&b);
+    g_assert_true(g_file_get_contents(log, &text, NULL, NULL));
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (unsigned i = 0; *lines[i]; i++) {
+        uint64_t behind, cs, rip, n;
+        int fields = sscanf(lines[i], "%" SCNu64 " %" SCNx64 ":%" SCNx64 " +%" SCNu64 ",", &behind, &cs, &rip, &n);
+        g_assert_cmpint(fields, ==, 4);
+        g_assert_cmpuint(n, <=, 50);
+        g_assert_cmpuint(behind - n, ==, i ? insns : START);
+        insns = behind;
+    }
+    g_assert_cmpuint(insns, >, 2 * START);
+    g_unlink(log);
 }
 
 static void bad_files(void)
@@ -259,17 +372,28 @@ static void bad_options(void)
 
 int main(int argc, char **argv)
 {
+    static const Sides right[] = {
+        { "interp-interp", "interp", "interp" }, { "dbt-interp", "dbt,,first-runs=0", "interp" },
+        { "interp-dbt", "interp", "dbt,,first-runs=0" }, { "dbt-dbt", "dbt,,first-runs=0", "dbt" },
+    };
+    static const Sides one_wrong[] = {
+        { "interp-faulty", "interp", "faulty,,in=%s" }, { "faulty-interp", "faulty,,in=%s", "interp" },
+        { "dbt-faulty", "dbt,,first-runs=0", "faulty,,in=%s" }, { "faulty-dbt", "faulty,,in=%s", "dbt,,first-runs=0" },
+        { "kvm-faulty", "kvm", "faulty,,in=%s", true }, { "faulty-kvm", "faulty,,in=%s", "kvm", true },
+    };
+
     g_test_init(&argc, &argv, NULL);
     g_assert_cmpint(argc, ==, 2);
     guest = argv[1];
-    g_test_add_data_func("/check/agree/block", "block", agree);
-    g_test_add_data_func("/check/agree/insn", "insn", agree);
-    g_test_add_data_func("/check/agree/500", "500", agree);
-    g_test_add_func("/check/caught/b", caught_in_b);
-    g_test_add_func("/check/caught/a", caught_in_a);
-    g_test_add_func("/check/caught/insn", caught_by_instruction);
-    g_test_add_func("/check/caught/700", caught_in_a_long_piece);
-    g_test_add_func("/check/caught/kvm", caught_beside_kvm);
+    for (unsigned i = 0; i < G_N_ELEMENTS(right); i++) {
+        g_autofree char *name = g_strconcat("/check/agree/", right[i].name, NULL);
+        g_test_add_data_func(name, &right[i], agree);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(one_wrong); i++) {
+        g_autofree char *name = g_strconcat("/check/caught/", one_wrong[i].name, NULL);
+        g_test_add_data_func(name, &one_wrong[i], caught);
+    }
+    g_test_add_func("/check/start-and-log", start_and_log);
     g_test_add_func("/check/files", bad_files);
     g_test_add_func("/check/options", bad_options);
     return g_test_run();
