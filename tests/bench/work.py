@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """The same work natively, on QEMU's TCG and on Tinamou: processor seconds and their ratios.
 
-Usage: work.py --build DIR --guests DIR [--accel dbt] [--only REGEX] [--runs N] [--smp] [--strict]
+Usage: work.py --build DIR --guests DIR [--accel dbt] [--only REGEX] [--runs N] [--smp] [--memory N] [--strict]
 
 Both emulators boot the same kernel and initramfs, turn about, with one processor of model max; in the guest
 one piece of work follows another, and each says when it begins and ends.  Time is the emulator's own
 processor time between the two, so that other work on the machine counts little.  Checksums must agree with
-the native run's.  --smp compares one and two processors of Tinamou instead.  --strict: exit status 1 when a
+the native run's.  --smp compares one and two processors of Tinamou instead, --memory N measures memory beyond the guest's own while real
+programs run on N processors.  --strict: exit status 1 when a
 ratio is below its limit.
 """
 import argparse
@@ -26,6 +27,7 @@ LIMITS = {'integer': 2, 'sha256': 3, 'compress': 3, 'sort': 3, 'calls': 3, 'swit
           'x87': 15, 'fft': 15, 'memcpy': 4, 'memset': 4, 'strings': 4, 'chase': 1.5, 'syscall': 2, 'pipe': 2, 'fork': 2,
           'faults': 2, 'signals': 2, 'boot': 2}
 LEAST, MEAN = 1.5, 4
+MEMORY = 200                            # MiB
 CANNOT_EXECUTE = 126                    # the shell's status: some hosts have no 32-bit programs
 
 
@@ -151,6 +153,37 @@ def compare(a, jobs, folder):
     return bool(wrong) or a.strict and (bool(missed) or mean < MEAN or min(ratios) < LEAST)
 
 
+def beyond_guest(pid, guest_bytes):
+    """Bytes of RAM that the process has without the guest's; translated code, mapped twice, counted once."""
+    total, counted = 0, False
+    with open(f'/proc/{pid}/smaps', encoding='ascii', errors='replace') as f:
+        for line in f:
+            if m := re.match(r'([0-9a-f]+)-([0-9a-f]+) (\S+)', line):
+                counted = int(m[2], 16) - int(m[1], 16) < guest_bytes and m[3] != 'r-xs'
+            elif counted and line.startswith('Rss:'):
+                total += int(line.split()[1]) << 10
+    return total
+
+
+def memory(a, folder):
+    """The most at any time, of samples twice a second."""
+    n, initrd = a.memory, f'{folder}/initrd.gz'
+    each = '; '.join(f'sh -c "{guest.REAL[name]}"' for name in ('python3', 'sqlite3', 'gcc'))
+    jobs = [('gcc', guest.REAL['gcc'])]
+    together = ' & '.join(f'({each}) >/dev/null' for _ in range(n))
+    guest.make(initrd, f'{a.guests}/packages/busybox-static/bin/busybox', programs_of(a),
+               [('python3', f"{together} & wait"), ('sqlite3', 'true'), *jobs])
+    process = subprocess.Popen(command_of(a, 'tinamou', initrd, smp=n), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    began, most = cpu_seconds(process.pid), 0
+    while process.poll() is None:
+        most = max(most, beyond_guest(process.pid, 1024 << 20))
+        seconds = cpu_seconds(process.pid) - began
+        time.sleep(0.5)
+    print(f'{n} processors: at most {most >> 20} MiB beyond the guest\'s memory (at most {MEMORY}); {seconds:.1f} s of processor '
+          'time')
+    return a.strict and most >> 20 > MEMORY
+
+
 def scale(a, folder):
     """Two processes on two processors against one on one: wall time, as that is what it is about."""
     initrd = f'{folder}/initrd.gz'
@@ -179,9 +212,12 @@ def main():
     parser.add_argument('--only', default='')
     parser.add_argument('--runs', type=int, default=1)
     parser.add_argument('--smp', action='store_true')
+    parser.add_argument('--memory', type=int, metavar='N')
     parser.add_argument('--strict', action='store_true')
     a = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
+        if a.memory:
+            return memory(a, folder)
         return scale(a, folder) if a.smp else compare(a, jobs_of(a), folder)
 
 
