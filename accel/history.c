@@ -288,7 +288,8 @@ static void cpu_back(History *h, X86Cpu *to, const X86Cpu *from)
 static bool busy(Machine *m)
 {
     for (const Past *p = loop_pasts(m->loop); p; p = p->next) {
-        if (p->busy && p->busy(p->opaque)) {
+        g_autofree char *stuck = p->stuck ? p->stuck(p->opaque) : NULL;
+        if (stuck || (p->busy && p->busy(p->opaque))) {
             return true;
         }
     }

@@ -11,6 +11,7 @@
  */
 #include "reverse.h"
 
+#include "core/past.h"
 #include "core/replay.h"
 #include "target/x86/exec.h"
 #include "util/error.h"
@@ -21,7 +22,9 @@ struct Reverse {
     Accel *accel;
     Machine *m;
     History *history;
-    uint64_t furthest;          /* instructions: what is before that has happened already */
+    uint64_t memory;            /* for states, and as much for what came from outside */
+    bool keeps;
+    IcountPosition furthest;    /* what is before that has happened already */
     ReverseWhat asked;
     Phase phase;
     unsigned vcpu;              /* whom gdb asked for; then, who has stopped */
@@ -38,10 +41,16 @@ static uint64_t insns(const Reverse *v)
     return icount_position(v->m).insns;
 }
 
+/* An idle guest's timers fire while nothing is executed. */
+static bool is_before(IcountPosition a, IcountPosition b)
+{
+    return a.insns < b.insns || (a.insns == b.insns && a.fired < b.fired);
+}
+
 /* What was said between here and the furthest is not said again. */
 static void mind_output(Reverse *v)
 {
-    clock_set_again(v->m->clock, insns(v) < v->furthest);
+    clock_set_again(v->m->clock, is_before(icount_position(v->m), v->furthest));
 }
 
 Reverse *reverse_new(Accel *a, uint64_t memory)
@@ -50,6 +59,7 @@ Reverse *reverse_new(Accel *a, uint64_t memory)
 
     v->accel = a;
     v->m = a->machine;
+    v->memory = memory;
     v->history = history_new(a, memory);
     return v;
 }
@@ -71,10 +81,31 @@ void reverse_forget(Reverse *v)
 {
     if (v) {
         history_forget(v->history);
-        v->furthest = 0;
+        v->furthest = icount_position(v->m);
         mind_output(v);
         replay_forget(v->m->icount->replay);
     }
+}
+
+void reverse_keep(Reverse *v, bool on)
+{
+    v->keeps = on;
+    if (!on) {
+        reverse_ask(v, REVERSE_NOT, 0);
+        history_forget(v->history);
+    }
+    replay_keep(v->m->icount->replay, on);
+}
+
+char *reverse_refused(const Reverse *v)
+{
+    for (const Past *p = loop_pasts(v->m->loop); p; p = p->next) {
+        char *stuck = p->stuck ? p->stuck(p->opaque) : NULL;
+        if (stuck) {
+            return stuck;
+        }
+    }
+    return NULL;
 }
 
 void reverse_ask(Reverse *v, ReverseWhat what, unsigned vcpu)
@@ -162,9 +193,22 @@ static RunStop searched(Reverse *v, unsigned *vcpu)
     return STOP_NONE;
 }
 
+/* Here nothing has been yet. */
+static void keep(Reverse *v)
+{
+    const Replay *log = v->m->icount->replay;
+
+    if (!replay_replaying(log) && replay_kept(log) > v->memory) {
+        reverse_forget(v);
+    }
+    history_keep(v->history);
+}
+
 RunStop reverse_step(Reverse *v, unsigned *vcpu)
 {
-    v->furthest = MAX(v->furthest, insns(v));
+    if (is_before(v->furthest, icount_position(v->m))) {
+        v->furthest = icount_position(v->m);
+    }
     if (v->asked != REVERSE_NOT) {
         RunStop stop = begin(v, vcpu);
         if (stop != STOP_NONE) {
@@ -174,8 +218,8 @@ RunStop reverse_step(Reverse *v, unsigned *vcpu)
     uint64_t now = insns(v);
     mind_output(v);
     if (v->phase == NOTHING) {
-        if (now >= v->furthest) {
-            history_keep(v->history);
+        if (v->keeps && !is_before(icount_position(v->m), v->furthest)) {
+            keep(v);
         }
     } else if (v->phase == STEP && cpu_at(v, v->vcpu)->insn_count >= v->until) {
         return done(v, STOP_STEP, vcpu);
@@ -206,7 +250,7 @@ uint64_t reverse_room(const Reverse *v, const X86Cpu *c)
     if (v->phase == STEP && c->vcpu.index == v->vcpu) {
         return v->until - c->insn_count;
     }
-    return now < v->furthest ? v->furthest - now : UINT64_MAX;
+    return now < v->furthest.insns ? v->furthest.insns - now : UINT64_MAX;
 }
 
 void reverse_hit(Reverse *v, X86Cpu *c)

@@ -15,6 +15,10 @@ Reverse *reverse_new(Accel *a, uint64_t memory);
 void reverse_free(Reverse *v);
 bool reverse_possible(const Reverse *v);
 void reverse_forget(Reverse *v);
+/* States are kept from now on, or no longer, and those there are go. */
+void reverse_keep(Reverse *v, bool on);
+/* NULL: nothing is in the way; else what is. */
+char *reverse_refused(const Reverse *v);
 void reverse_ask(Reverse *v, ReverseWhat what, unsigned vcpu);
 bool reverse_busy(const Reverse *v);
 /* Between two steps.  STOP_NONE: run on; else it is done, and this processor has stopped so. */

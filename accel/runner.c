@@ -264,9 +264,17 @@ void runner_reset(Runner *r)
     }
 }
 
-void runner_keep_history(Runner *r, uint64_t memory)
+void runner_keep_history(Runner *r, bool on)
 {
-    r->reverse = reverse_new(r->accel, memory);
+    const Icount *ic = r->accel->machine->icount;
+
+    if (!ic || !ic->history || (!on && (!r->reverse || ic->stays))) {
+        return;
+    }
+    if (!r->reverse) {
+        r->reverse = reverse_new(r->accel, ic->history);
+    }
+    reverse_keep(r->reverse, on);
 }
 
 void runner_forget_history(Runner *r)
@@ -274,9 +282,12 @@ void runner_forget_history(Runner *r)
     reverse_forget(r->reverse);
 }
 
-bool runner_can_reverse(const Runner *r)
+char *runner_no_reverse(const Runner *r)
 {
-    return r->reverse;
+    if (!r->accel->machine->icount) {
+        return g_strdup("that needs a machine whose time is counted: -icount, or -rr");
+    }
+    return r->reverse ? reverse_refused(r->reverse) : g_strdup("with history=0 there is nothing to go back to");
 }
 
 void runner_reverse(Runner *r, ReverseWhat what, unsigned vcpu)

@@ -205,8 +205,17 @@ static bool counted_busy(void *opaque)
 {
     const Block *b = opaque;
 
-    /* A disk that is written for good has no past to go back to */
-    return b->in_flight || (!b->readonly && !b->drv->mark);
+    return b->in_flight;
+}
+
+/* A disk that is written for good has no past to go back to. */
+static char *counted_stuck(void *opaque)
+{
+    const Block *b = opaque;
+
+    return b->readonly || b->drv->mark ? NULL
+        : g_strdup_printf("%s is written for good: with -snapshot, or readonly=on, there would be a way back",
+                          b->path ? b->path : b->id ? b->id : b->drv->name);
 }
 
 static void *counted_mark(void *opaque)
@@ -344,7 +353,7 @@ Block *block_new(Loop *loop, const BlockDriver *drv, void *disk, uint64_t size, 
     b->event_fd = event_fd;
     b->watch = loop_watch(loop, b->event_fd, LOOP_IN, complete, b);
     timer_init(&b->done, loop_clock(loop), complete_counted, b);
-    b->past = (Past){ counted_busy, counted_mark, counted_back, b, NULL };
+    b->past = (Past){ counted_busy, counted_stuck, counted_mark, counted_back, b, NULL };
     loop_add_past(loop, &b->past);
     return b;
 }

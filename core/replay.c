@@ -22,7 +22,8 @@
 enum { VERSION = 1, MAGIC_LEN = sizeof(MAGIC) - 1, RECORD_FIXED = 30, CRC_LEN = 4 };
 /* Instructions between two records of the registers' hash */
 enum { CHECK_EVERY = 1 << 25 };
-/* An event that is in no file: up to where the machine had come when it was taken back */
+/* An event that is in no file: up to where the machine had come when it was taken back.  Recording: with the hash of
+ * registers and memory, as the end there would have it */
 enum { HERE = REPLAY_KINDS };
 
 typedef struct Event {
@@ -40,6 +41,7 @@ struct Replay {
     FILE *out;                  /* of a recording */
     bool live;                  /* what comes, comes from outside; else from `events` */
     bool keep;                  /* what comes becomes an event */
+    uint64_t kept;              /* bytes, about */
     uint64_t next_check;
     unsigned nested;
     bool failed;                /* writing has failed; said once */
@@ -75,41 +77,40 @@ static void *own(Replay *r, void *p)
     return p;
 }
 
-static void keep(Replay *r, Machine *m, unsigned kind, const char *name, const void *data, size_t len)
+static void keep(Replay *r, Event e)
 {
-    Event e = { kind, icount_position(m), clock_now(m->clock), own(r, g_strdup(name)), NULL, (uint32_t)len };
-
-    if (len) {
-        e.data = own(r, g_memdup2(data, len));
-    }
+    e.name = own(r, g_strdup(e.name));
+    e.data = own(r, g_memdup2(e.data, e.len));
     g_array_append_val(r->events, e);
     r->next = r->events->len;
+    r->kept += sizeof(e) + strlen(e.name) + e.len;
 }
 
-static void write_record(Replay *r, Machine *m, ReplayKind kind, const char *name, const void *data, size_t len)
+static void write_record(Replay *r, const Event *e)
 {
     g_autoptr(GByteArray) b = g_byte_array_new();
-    IcountPosition at = icount_position(m);
-    uint8_t fixed[RECORD_FIXED] = { kind, (uint8_t)strlen(name) };
+    uint8_t fixed[RECORD_FIXED] = { e->kind, (uint8_t)strlen(e->name) };
 
-    st32le(fixed + 2, (uint32_t)len);
-    st64le(fixed + 6, at.insns);
-    st64le(fixed + 14, at.fired);
-    st64le(fixed + 22, (uint64_t)clock_now(m->clock));
+    st32le(fixed + 2, e->len);
+    st64le(fixed + 6, e->at.insns);
+    st64le(fixed + 14, e->at.fired);
+    st64le(fixed + 22, (uint64_t)e->time);
     g_byte_array_append(b, fixed, sizeof(fixed));
-    g_byte_array_append(b, (const uint8_t *)name, fixed[1]);
-    g_byte_array_append(b, data, (guint)len);
+    g_byte_array_append(b, (const uint8_t *)e->name, fixed[1]);
+    g_byte_array_append(b, e->data, e->len);
     put_crc(b, 0);
     put(r, b);
 }
 
 static void record(Replay *r, Machine *m, ReplayKind kind, const char *name, const void *data, size_t len)
 {
+    Event e = { kind, icount_position(m), clock_now(m->clock), name, data, (uint32_t)len };
+
     if (r->out) {
-        write_record(r, m, kind, name, data, len);
+        write_record(r, &e);
     }
     if (r->keep) {
-        keep(r, m, kind, name, data, len);
+        keep(r, e);
     }
 }
 
@@ -293,6 +294,22 @@ bool replay_is_file(const Replay *r)
     return r && r->path;
 }
 
+static void forget_events(Replay *r)
+{
+    g_array_set_size(r->events, 0);
+    g_ptr_array_set_size(r->owned, 0);
+    r->next = 0;
+    r->kept = 0;
+}
+
+/* Behind its past the machine needs nothing of it, if nobody is to go back. */
+static void drop_unkept(Replay *r)
+{
+    if (r->live && !r->keep) {
+        forget_events(r);
+    }
+}
+
 /* Stopped by a debugger where it was taken back from, it is where it was: the driver need not come first. */
 static void arrive(Replay *r, Machine *m)
 {
@@ -304,6 +321,7 @@ static void arrive(Replay *r, Machine *m)
         clock_skip(m->clock, e->time);
         r->next++;
         r->live = true;
+        drop_unkept(r);
     }
 }
 
@@ -390,6 +408,7 @@ static void give(Replay *r, Machine *m, const Event *e)
     clock_skip(m->clock, e->time);
     if ((unsigned)e->kind == HERE) {
         r->live = r->next == r->events->len;
+        drop_unkept(r);
     } else if (e->kind == REPLAY_CHECK || e->kind == REPLAY_END) {
         check_hash(r, m, e);
     } else if (!r->host.deliver(r->host.opaque, e->kind, e->name, e->data, e->len, &err)) {
@@ -469,25 +488,35 @@ void replay_go_to(Replay *r, unsigned next)
     }
 }
 
-void replay_keep(Replay *r)
+void replay_keep(Replay *r, bool on)
 {
-    r->keep = true;
+    if (r && (r->out || !r->path)) {
+        r->keep = on;
+        drop_unkept(r);
+    }
+}
+
+uint64_t replay_kept(const Replay *r)
+{
+    return r->kept;
 }
 
 void replay_leave(Replay *r, Machine *m)
 {
     if (r && r->live) {
-        keep(r, m, HERE, "", NULL, 0);
+        uint8_t hash[8] = { 0 };
+        if (r->out) {
+            st64le(hash, r->host.hash(r->host.opaque, true));
+        }
+        keep(r, (Event){ (ReplayKind)HERE, icount_position(m), clock_now(m->clock), "", hash, sizeof(hash) });
         r->live = false;
     }
 }
 
 void replay_forget(Replay *r)
 {
-    if (!replay_is_file(r)) {
-        g_array_set_size(r->events, 0);
-        g_ptr_array_set_size(r->owned, 0);
-        r->next = 0;
+    if (r->out || !r->path) {
+        forget_events(r);
         r->live = true;
         r->ended = false;
     }
@@ -503,6 +532,10 @@ bool replay_finish(Replay *r, Machine *m, GError **errp)
     if (r->out) {
         if (r->live) {
             put_check(r, m, REPLAY_END);
+        } else {                        /* in its past: it ends where it was taken back from */
+            Event e = g_array_index(r->events, Event, r->events->len - 1);
+            e.kind = REPLAY_END;
+            write_record(r, &e);
         }
         if (r->failed) {
             error_set(errp, "%s is not complete", r->path);

@@ -117,7 +117,7 @@ void gdb_check_stop(GdbServer *g)
         return;
     }
     g->waiting = false;
-    if (runner_can_reverse(g->host.runner)) {
+    if (runner_reversing(g->host.runner)) {
         runner_reverse(g->host.runner, REVERSE_NOT, 0);         /* interrupted on its way: it stays here */
     }
     cpu = pick(g);
@@ -262,10 +262,15 @@ GString *gdb_backwards(GdbServer *g, GdbText *t)
 {
     bool step = gdb_take(t, "s");
     g_autofree RunPlan *plan = g_new(RunPlan, gdb_vcpus(g));
+    g_autofree char *refused = runner_no_reverse(g->host.runner);
 
-    if ((!step && !gdb_take(t, "c")) || !gdb_empty(t) || !g->attached || !runner_can_reverse(g->host.runner)) {
-        return gdb_error(g, EINVAL, "there is no way back: that needs -icount or -rr, -gdb from the start, "
-                         "history= of them not 0, and no drive that is written to (add -snapshot)");
+    if ((!step && !gdb_take(t, "c")) || !gdb_empty(t) || !g->attached) {
+        return gdb_error(g, EINVAL, "bs and bc take nothing, and want to be attached");
+    }
+    if (refused) {
+        g_autofree char *text = g_strdup_printf("Tinamou: no way back: %s\n", refused);
+        gdb_console(g, text);           /* of this error gdb shows no more than its number */
+        return gdb_error(g, EINVAL, refused);
     }
     for (unsigned i = 0; i < gdb_vcpus(g); i++) {
         plan[i] = PLAN_RUN;
@@ -294,12 +299,16 @@ void gdb_let_go(GdbServer *g)
     }
     tell_accelerator(g);
     runner_catch_shutdown(g->host.runner, false);
+    runner_keep_history(g->host.runner, false);
     g->attached = g->waiting = false;
 }
 
 void gdb_attach(GdbServer *g)
 {
     gdb_pause(g);
+    if (!g->attached) {
+        runner_keep_history(g->host.runner, true);
+    }
     g->attached = true;
     runner_catch_shutdown(g->host.runner, g->catches & CATCH_SHUTDOWN);
 }

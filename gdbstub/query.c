@@ -25,7 +25,7 @@ static GString *supported(GdbServer *g, GdbText *t)
     }
     g_string_append_printf(s, "PacketSize=%x;QStartNoAckMode+;qXfer:features:read+;vContSupported+;multiprocess+;"
                            "swbreak+;hwbreak+", GDB_PACKET_MAX);
-    if (runner_can_reverse(g->host.runner)) {
+    if (g->m->icount) {
         g_string_append(s, ";ReverseStep+;ReverseContinue+");
     }
     return s;

@@ -388,20 +388,14 @@ static void ended(void *opaque, const GError *error)
     IcountPosition at = icount_position(s->m);
 
     if (error) {
-        fprintf(stderr, "tinamou: replay: %s\n", error->message);
+        fprintf(stderr, "tinamou: %s: %s\n", s->cfg->rr_replay ? "replay" : "going back", error->message);
         s->rr_failed = true;
     } else {
         fprintf(stderr, "tinamou: replay: ended as recorded, after %" PRIu64 " instructions\n", at.insns);
     }
-    if (!runner_can_reverse(s->runner)) {
+    if (s->cfg->rr_replay && !s->m->icount->stays) {
         machine_quit(s->m, error ? 1 : 0);
     }
-}
-
-/* Is there to be a way back for a debugger? */
-static bool wants_history(const Config *c)
-{
-    return c->icount && c->gdb->len && c->history && !written_drive(c);
 }
 
 static bool open_recording(System *s, GError **errp)
@@ -438,14 +432,14 @@ bool system_replay_start(System *s, GError **errp)
     const Config *c = s->cfg;
     Icount *ic = s->m->icount;
 
-    if (c->rr_record || c->rr_replay) {
-        if (!open_recording(s, errp)) {
-            return false;
-        }
-    } else if (wants_history(c)) {
-        ic->replay = replay_log();
-    } else {
+    if (!ic) {
         return true;
+    }
+    ic->history = c->history;
+    if (!c->rr_record && !c->rr_replay) {
+        ic->replay = replay_log();
+    } else if (!open_recording(s, errp)) {
+        return false;
     }
     replay_set_host(ic->replay, &host);
     for (guint i = 0; i < s->chardevs->len; i++) {
@@ -459,10 +453,9 @@ void system_replay_debugger(System *s)
 {
     const Config *c = s->cfg;
 
-    if (wants_history(c)) {
-        runner_keep_history(s->runner, c->history);
-        replay_keep(s->m->icount->replay);
-        s->m->icount->stays = c->rr_replay;
+    if (c->rr_replay && c->gdb->len && c->history) {
+        runner_keep_history(s->runner, true);
+        s->m->icount->stays = true;
     }
 }
 
@@ -480,8 +473,7 @@ void system_replay_finish(System *s)
         return;
     }
     if (s->cfg->rr_record && replay_replaying(ic->replay)) {
-        fputs("tinamou: -rr: the machine ends in its past: the recording goes to where it was taken back, without a "
-              "last check\n", stderr);
+        fputs("tinamou: -rr: the machine ends in its past: the recording goes to where it was taken back\n", stderr);
     }
     IcountPosition at = icount_position(s->m);
     bool whole = replay_finish(ic->replay, s->m, &err);

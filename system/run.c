@@ -114,7 +114,7 @@ static void power_off(System *s)
 /* A debugger may want to go back from where the guest ends the machine. */
 static bool goes_back(const System *s)
 {
-    return runner_can_reverse(s->runner);
+    return s->m->icount && s->m->icount->stays;
 }
 
 /* Called with the lock.  What ends the machine comes first: nothing else matters then. */

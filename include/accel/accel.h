@@ -124,13 +124,13 @@ typedef enum RunStop {
     STOP_SHUTDOWN,                  /* a triple fault; resumed, it asks for the reset that hardware does */
 } RunStop;
 RunStop runner_stop(const Runner *r, unsigned vcpu);
-/* Going backwards, where there is an Icount.replay: from now on states are kept, in so much memory beside a copy of
- * the guest's. */
-void runner_keep_history(Runner *r, uint64_t memory);
+/* Going backwards, where time is counted: from now on states are kept, in Icount.history bytes beside a copy of the
+ * guest's memory; or no longer, unless a recording is replayed to the end for it (Icount.stays). */
+void runner_keep_history(Runner *r, bool on);
 /* The machine is being changed: what was before would not lead to it. */
 void runner_forget_history(Runner *r);
 typedef enum ReverseWhat { REVERSE_NOT, REVERSE_STEP, REVERSE_CONTINUE } ReverseWhat;
-bool runner_can_reverse(const Runner *r);
+char *runner_no_reverse(const Runner *r);       /* NULL: it can be asked to; else why not */
 /* At the next resume; `vcpu` is whose step it is. */
 void runner_reverse(Runner *r, ReverseWhat what, unsigned vcpu);
 bool runner_reversing(const Runner *r);

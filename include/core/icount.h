@@ -34,7 +34,8 @@ struct Icount {
     int64_t idle_from;          /* guest time then */
     bool stays;                 /* the guest cannot end the machine */
     GThread *driver;            /* NULL: none yet */
-    Replay *replay;             /* NULL: nothing is recorded or replayed */
+    uint64_t history;           /* bytes for going back; 0: not at all */
+    Replay *replay;             /* a recording, or the log of one that is only counted */
     uint64_t (*insns)(Machine *m);      /* executed so far by all processors; NULL: none yet */
 };
 

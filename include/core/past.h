@@ -10,6 +10,7 @@
 
 typedef struct Past {
     bool (*busy)(void *opaque);                 /* something is under way that a mark would not have; NULL: never */
+    char *(*stuck)(void *opaque);               /* why it cannot be taken back; NULL: it can; NULL member: always */
     void *(*mark)(void *opaque);                /* the state of now, for g_free(); NULL member: nothing to keep */
     void (*back)(void *opaque, const void *mark);
     void *opaque;

@@ -72,9 +72,10 @@ void replay_starved(Replay *r, Machine *m);
 unsigned replay_next(const Replay *r);
 void replay_go_to(Replay *r, unsigned next);
 bool replay_ended(const Replay *r);
-/* Recordings and logs: from now on what comes can come again; the machine is about to be taken back; a log's past is
- * not its own any more. */
-void replay_keep(Replay *r);
+/* Recordings and logs: from now on what comes can come again, or no longer; the machine is about to be taken back; what
+ * was is not to come again. */
+void replay_keep(Replay *r, bool on);
+uint64_t replay_kept(const Replay *r);          /* bytes, about */
 void replay_leave(Replay *r, Machine *m);
 void replay_forget(Replay *r);
 

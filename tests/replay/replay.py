@@ -195,6 +195,23 @@ def debug(b, script, server, sock, **env):
     return server
 
 
+WHERE = 'monitor info icount'
+
+
+def gdb_says(b, server, sock, *commands):
+    """To these commands; and the server has ended."""
+    while not sock.exists():
+        assert server.poll() is None, server.communicate()
+        time.sleep(0.02)
+    line = ['gdb', '-nx', '-batch', '-ex', 'set confirm off', '-ex', f'target remote {sock}']
+    for command in commands:
+        line += ['-ex', command]
+    done = subprocess.run(line, env=dict(os.environ, HOME=str(b.dir)), capture_output=True, text=True, timeout=100 * SLOW,
+                          stdin=subprocess.DEVNULL)
+    server.communicate(timeout=20 * SLOW)
+    return done.stdout + done.stderr
+
+
 def needs_gdb():
     if not shutil.which('gdb'):
         print('skipped: gdb is missing (package gdb)')
@@ -235,24 +252,34 @@ def case_past(b):
             done = b.run('-rr', f'replay={file}', '-smp', smp, accel=again, serial='stdio', status=1)
             assert 'ended as recorded' in done.stderr and b.result(done)[::2] == b.result(server)[::2], (done, server.stderr)
             assert done.stdout == 'helloxyq', done
-    # No way back where a disk would have to follow
-    image, sock = b.dir / 'disk', b.dir / 'gdb-disk'
+    # Who ends a machine that is back in its past ends the recording where it was taken back from
+    file, sock = b.dir / 'killed.rr', b.dir / 'gdb-killed'
+    server = subprocess.Popen(b.command('-rr', f'record={file}', '-icount', 'shift=5', '-S', '-gdb', f'unix:{sock}',
+                                        accel=ACCELS[-1]), stderr=subprocess.PIPE, text=True)
+    furthest = re.findall(r'(\d+) instructions, .*\n.*\nhash (\w+)', gdb_says(b, server, sock, 'stepi 300', WHERE,
+                                                                             'reverse-stepi 9', 'kill'))[-1]
+    done = b.run('-rr', f'replay={file}', accel=ACCELS[0], status=0)
+    assert 'ended as recorded' in done.stderr and b.result(done)[::2] == furthest, (done, furthest)
+    # No way back where a disk would have to follow, or without memory
+    image = b.dir / 'disk'
     image.write_bytes(b'\0' * 65536)
-    for more, says in ([], 'no such way'), (['-snapshot'], 'ReverseStep+'):
-        server = subprocess.Popen(b.command('-icount', 'shift=5', '-S', '-gdb', f'unix:{sock}', '-drive',
-                                            f'file={image},format=raw', *more), stderr=subprocess.PIPE, text=True)
-        while not sock.exists():
-            time.sleep(0.02)
-        with socket.socket(socket.AF_UNIX) as s:
-            s.connect(str(sock))
-            s.sendall(b'$qSupported#37')
-            text = b''
-            while b'#' not in text:
-                text += s.recv(4096)
-        server.kill()
-        server.communicate()
-        sock.unlink()
-        assert (b'ReverseStep+' in text) == (says == 'ReverseStep+'), text
+    for more, drive, says in (('', '', None), (',history=0', '', 'with history=0'),
+                              ('', ',snapshot=off', f'{image} is written for good')):
+        sock = b.dir / f'gdb-no{len(more)}{len(drive)}'
+        server = subprocess.Popen(b.command('-icount', f'shift=5{more}', '-S', '-gdb', f'unix:{sock}', '-drive',
+                                            f'file={image},format=raw{drive or ",snapshot=on"}'), stderr=subprocess.PIPE,
+                                  text=True)
+        said = gdb_says(b, server, sock, 'stepi 3', WHERE, 'reverse-stepi', WHERE, 'kill')
+        here, there = (int(n) for n in re.findall(r'(\d+) instructions, ', said))
+        assert (here - there, 'no way back' in said) == ((0, True) if says else (1, False)), said
+        assert not says or f'no way back: {says}' in said, said
+    # While no debugger is there nothing is kept; what begins with another one goes no further back
+    sock = b.dir / 'gdb-left'
+    server = subprocess.Popen(b.command('-icount', 'shift=5', '-S', '-gdb', f'unix:{sock}'), stderr=subprocess.PIPE, text=True)
+    said = gdb_says(b, server, sock, 'stepi 3', 'disconnect', f'target remote {sock}', WHERE, 'stepi 5', 'reverse-continue',
+                    WHERE, 'kill')
+    here, there = (int(n) for n in re.findall(r'(\d+) instructions, ', said))
+    assert here == there and here >= 3 and 'No more reverse-execution history' in said, said
 
 
 tinamou_, rom_, case = sys.argv[1:]
