@@ -330,6 +330,54 @@ def registers():
         same('rax', value('$rax'), 0x1122334455667788)
 
 
+# CR4.OSXSAVE and OSFXSR, XCR0; then all of YMM3, ZMM5 and ZMM17 and K1 to memory
+VECTORS = {
+    'avx': (7, 'c5fc111b'),                                                         # vmovups [rbx], ymm3
+    'avx512bw': (0xe7, 'c5fc111b 62f17c48116b01 62e17c48114b02 c4e1f8918bc0000000'),    # zmm5, zmm17; kmovq
+}
+SWITCH_ON = '0f20e0 0d00020400 0f22e0 31c9 31d2 b8%02x000000 0f01d1 bb00002000'
+
+
+@case
+def vectors():
+    """AVX and AVX-512 registers: what is written is there, and the guest stores it."""
+    flags = re.search(r'^flags.*$', open('/proc/cpuinfo').read(), re.M)[0].split()
+    level = next((name for name in ('avx512bw', 'avx') if name in flags), None)
+    if not level:
+        print('skipped: this host has no AVX')
+        return
+    components, stores = VECTORS[level]
+    with machine('-S', '-cpu', 'max'):
+        do('hbreak inner')
+        do('continue')
+        do('delete')
+        switch_on, stores = bytes.fromhex(SWITCH_ON % components), bytes.fromhex(stores)
+        gdb.selected_inferior().write_memory(0x201000, switch_on + stores + b'\xf4')
+        do('set var $rip = 0x201000')
+        do(f'hbreak *{0x201000 + len(switch_on):#x}')
+        do('continue')
+        same('xcr0', value('$xcr0'), components)
+        written = {'ymm3': 4} if level == 'avx' else {'ymm3': 4, 'zmm5': 8, 'zmm17': 8}
+        for name, n in written.items():
+            for i in range(n):
+                do(f'set var ${name}.v{n}_int64[{i}] = 0x1122334455667700 + {i}')
+        if level == 'avx512bw':
+            do('set var $k1 = 0xfedcba9876543210')
+        do('maint flush register-cache')
+        for name, n in written.items():
+            same(name, [value(f'${name}.v{n}_int64[{i}]') for i in range(n)], [0x1122334455667700 + i for i in range(n)])
+        do(f'hbreak *{0x201000 + len(switch_on) + len(stores):#x}')
+        do('continue')
+        at = 0x200000
+        for name, n in written.items():
+            same(f'{name}, stored', [value(f'*(long *){at + 8 * i:#x}') for i in range(n)],
+                 [0x1122334455667700 + i for i in range(n)])
+            at += 64
+        if level == 'avx512bw':
+            same('k1', value('$k1') & (1 << 64) - 1, 0xfedcba9876543210)
+            same('k1, stored', value('*(unsigned long *)0x2000c0'), 0xfedcba9876543210)
+
+
 @case
 def sessions():
     """Monitor commands, memory of both kinds, detach and attach, reset, triple fault, the end."""
@@ -351,6 +399,8 @@ def sessions():
         do('maint packet Qqemu.PhyMemMode:1')
         has(do('maint packet qqemu.PhyMemMode'), 'received: "1"')
         has(do('x/2xb 0xf0000'), r'0xfa\s+0x2e')
+        do('set var *(int *)0x300000 = 0x12345678')
+        has(do('monitor xp/1xw 0x300000'), '12345678')
         do('maint packet Qqemu.PhyMemMode:0')
         data = bytes(range(256)) * 300
         gdb.selected_inferior().write_memory(0x200000, data)
