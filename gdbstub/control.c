@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include "core/replay.h"
 
 /* ---- stop replies ---- */
 
@@ -334,9 +335,18 @@ GString *gdb_vattach(GdbServer *g, GdbText *t)
     return stopped(g, GDB_SIGTRAP, 0, "");
 }
 
+/* A reset comes from outside: what is replayed, or is in a recording's past, does not take it. */
+static bool may_reset(GdbServer *g)
+{
+    return !g->m->icount || !replay_replaying(g->m->icount->replay) || gdb_may_change(g);
+}
+
 /* `run`: from the first instruction after a reset. */
 GString *gdb_vrun(GdbServer *g, GdbText *t)
 {
+    if (!may_reset(g)) {
+        return gdb_error(g, EPERM, "a recording cannot be changed: neither is its machine reset");
+    }
     gdb_attach(g);
     machine_request(g->m, MACHINE_RESET);
     g->restarting = g->waiting = true;
@@ -345,7 +355,7 @@ GString *gdb_vrun(GdbServer *g, GdbText *t)
 
 GString *gdb_restart(GdbServer *g, GdbText *t)
 {
-    if (g->extended) {
+    if (g->extended && may_reset(g)) {
         gdb_attach(g);
         machine_request(g->m, MACHINE_RESET);
     }

@@ -85,6 +85,8 @@ def main():
     SERIAL.sendall(b'xy')
     more = forward(6, 7)
     back(6, 5, 4)
+    if os.environ['MODE'] == 'record':
+        expect('received: "E' in run('maint packet vRun;'), 'the past was reset')
     expect(forward(5, 6, 7) == first[4:] + more, 'not as it was')
     expect('error' not in run('monitor o/b 0x80 1'), 'the present is not to be changed')
     if os.environ['MODE'] == 'record':
