@@ -1,34 +1,8 @@
 """Inside gdb: a recording of guest.asm, with `hello` typed, forwards and backwards.  TARGET says where the server is."""
 import os
-import re
 
 import gdb
-
-TYPED = 0x9010
-INC_TYPED = int(os.environ['INC_TYPED'], 16)
-
-
-def run(command):
-    said = gdb.execute(command, to_string=True)
-    print(f'(gdb) {command}\n{said}', flush=True)
-    return said
-
-
-def where():
-    return re.search(r'(\d+) instructions, (\d+) timers\n.*\nhash (\w+)', run('monitor info icount')).groups()
-
-
-def typed():
-    return int(run(f'x/wx {TYPED:#x}').split()[-1], 16)
-
-
-def pc():
-    return int(gdb.parse_and_eval('(unsigned long)$pc'))
-
-
-def expect(condition, what):
-    if not condition:
-        raise AssertionError(what)
+from session import INC_TYPED, TYPED, expect, pc, report, run, typed, where
 
 
 def main():
@@ -85,8 +59,4 @@ def main():
     run('kill')
 
 
-try:
-    main()
-    print('backwards passed', flush=True)
-except Exception as err:        # gdb would go on with the next command
-    print(f'failed: {err!r}', flush=True)
+report('backwards', main)

@@ -1,37 +1,12 @@
 """Inside gdb: guest.asm while it runs, counted or recorded (MODE), taken back and forth.  TARGET and SERIAL say where the
 server and the serial port are."""
 import os
-import re
 import socket
 
 import gdb
+from session import INC_TYPED, TYPED, expect, pc, report, run, typed, where
 
-TYPED = 0x9010
-INC_TYPED = int(os.environ['INC_TYPED'], 16)
 SERIAL = socket.socket(socket.AF_UNIX)
-
-
-def run(command):
-    said = gdb.execute(command, to_string=True)
-    print(f'(gdb) {command}\n{said}', flush=True)
-    return said
-
-
-def where():
-    return re.search(r'(\d+) instructions, (\d+) timers\n.*\nhash (\w+)', run('monitor info icount')).groups()
-
-
-def typed():
-    return int(run(f'x/wx {TYPED:#x}').split()[-1], 16)
-
-
-def pc():
-    return int(gdb.parse_and_eval('(unsigned long)$pc'))
-
-
-def expect(condition, what):
-    if not condition:
-        raise AssertionError(what)
 
 
 def forward(*values):
@@ -121,8 +96,4 @@ def main():
     expect(said == {'record': b'helloxyq', 'icount': b'helloxyabcq'}[os.environ['MODE']], f'said {said!r}')
 
 
-try:
-    main()
-    print('past passed', flush=True)
-except Exception as err:        # gdb would go on with the next command
-    print(f'failed: {err!r}', flush=True)
+report('past', main)

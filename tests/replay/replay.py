@@ -185,7 +185,8 @@ def debug(b, script, server, sock, **env):
     code = pathlib.Path(b.rom).read_bytes()
     inc_typed = 0xf0000 + code.index(b'\xff\x05' + struct.pack('<I', 0x9010))
     done = subprocess.run(['gdb', '-nx', '-batch', '-x', pathlib.Path(__file__).with_name(f'{script}.py')],
-                          env=dict(os.environ, TARGET=str(sock), INC_TYPED=hex(inc_typed), HOME=str(b.dir), **env),
+                          env=dict(os.environ, TARGET=str(sock), INC_TYPED=hex(inc_typed), HOME=str(b.dir),
+                                   PYTHONPATH=str(pathlib.Path(__file__).parent), PYTHONDONTWRITEBYTECODE='1', **env),
                           capture_output=True, text=True, timeout=100 * SLOW, stdin=subprocess.DEVNULL)
     if f'{script} passed' not in done.stdout:
         server.kill()
