@@ -18,6 +18,7 @@
 #include "target/x86/cpu.h"
 #include "target/x86/mem.h"
 #include "target/x86/segments.h"
+#include "../kvm/usable.h"
 
 /* ---- an accelerator with a mistake ---- */
 
@@ -200,19 +201,6 @@ static RunExit run(Bench *b, const char *accel, char **difference)
     return why;
 }
 
-static bool have_kvm(void)
-{
-    g_autoptr(GError) err = NULL;
-    int fd = kvm_open_device(KVM_DEVICE, &err);
-
-    if (fd < 0) {
-        g_test_skip(err->message);
-        return false;
-    }
-    close(fd);
-    return true;
-}
-
 /* In a list of options, `,` is `,,`. */
 typedef struct Sides { const char *name, *a, *b; bool kvm; } Sides;
 
@@ -287,7 +275,7 @@ static void caught(gconstpointer data)
 {
     const Sides *s = data;
 
-    if (s->kvm && !have_kvm()) {
+    if (s->kvm && !kvm_usable()) {
         return;
     }
     if (s->kvm) {                       /* compared after each instruction, whatever is asked for */

@@ -42,19 +42,6 @@ static void report_write(void *dev, hwaddr off, uint64_t val, unsigned size)
     }
 }
 
-bool kvm_usable(void)
-{
-    g_autoptr(GError) err = NULL;
-    int fd = kvm_open_device(KVM_DEVICE, &err);
-
-    if (fd < 0) {
-        g_test_skip(err->message);
-        return false;
-    }
-    close(fd);
-    return true;
-}
-
 bool kvm_emulates_ring0(void)
 {
     KvmQuality q = { -1, -1 };

@@ -9,6 +9,7 @@
 #include "core/machine.h"
 #include "target/x86/cpu.h"
 #include "target/x86/segments.h"
+#include "usable.h"
 
 enum { TEST_RAM = 16 << 20, TEST_CODE = 0x7c00, TEST_CPUS = 2 };
 
@@ -22,8 +23,6 @@ typedef struct Bench {
     Accel *a;
 } Bench;
 
-/* False: this test was skipped, and why was said. */
-bool kvm_usable(void);
 /* The kernel has no hardware to run ring 0 on. */
 bool kvm_emulates_ring0(void);
 /* One with a clock that stands still and a processor that the test runs; one with a real clock. */
