@@ -4,7 +4,7 @@ import os
 import socket
 
 import gdb
-from session import INC_TYPED, TYPED, expect, pc, report, run, typed, where
+from session import INC_TYPED, TYPED, expect, fails, pc, report, run, typed, where
 
 SERIAL = socket.socket(socket.AF_UNIX)
 
@@ -22,15 +22,6 @@ def back(*values):
     for value in values:
         run('reverse-continue')
         expect(typed() == value and pc() == INC_TYPED, f'not before the write of {value + 1}')
-
-
-def fails(command):
-    try:
-        run(command)
-    except gdb.error as err:
-        print(err)
-    else:
-        raise AssertionError(f'{command} was taken')
 
 
 def main():

@@ -31,6 +31,15 @@ def expect(condition, what):
         raise AssertionError(what)
 
 
+def fails(command):
+    try:
+        run(command)
+    except gdb.error as err:
+        print(err)
+    else:
+        raise AssertionError(f'{command} was taken')
+
+
 def report(script, main):
     """gdb would go on with the next command whatever happens."""
     try:
