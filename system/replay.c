@@ -200,27 +200,17 @@ static bool fix_what_varies(Config *c, GError **errp)
     return true;
 }
 
-/* One whose image the guest changes; NULL: none. */
-static const DriveConfig *written_drive(const Config *c)
+static bool check_written(const Config *c, GError **errp)
 {
     for (guint i = 0; i < c->drives->len; i++) {
         const DriveConfig *d = g_ptr_array_index(c->drives, i);
         if (d->file && !d->cdrom && !d->readonly && !d->snapshot) {
-            return d;
+            error_set(errp, "-rr record=%s: %s would be changed, and a replay needs it as it is now: "
+                      "add -snapshot, or make the drive readonly=on", c->rr_record, d->origin);
+            return false;
         }
     }
-    return NULL;
-}
-
-static bool check_written(const Config *c, GError **errp)
-{
-    const DriveConfig *d = written_drive(c);
-
-    if (d) {
-        error_set(errp, "-rr record=%s: %s would be changed, and a replay needs it as it is now: "
-                  "add -snapshot, or make the drive readonly=on", c->rr_record, d->origin);
-    }
-    return !d;
+    return true;
 }
 
 /* Settings of a recording are those of its replay. */

@@ -71,7 +71,7 @@ typedef struct Config {
     bool icount, icount_awake;      /* time is counted in instructions; idle guests do not sleep */
     unsigned icount_shift;
     uint64_t icount_seed;
-    uint64_t history;            /* bytes for going back; 0: not at all */
+    uint64_t history;               /* bytes for going back; 0: not at all */
     char *rr_record, *rr_replay;    /* NULL: not asked for */
     Replay *rr;                     /* rr_replay, read; the machine's from when it is built */
     bool show_config;
