@@ -433,7 +433,7 @@ bool replay_due(Replay *r, Machine *m)
     }
     at = icount_position(m);
     if (r->live) {
-        if (at.insns >= r->next_check) {
+        if ((r->out || r->keep) && at.insns >= r->next_check) {
             r->next_check = at.insns + CHECK_EVERY;
             put_check(r, m, REPLAY_CHECK);
         }
