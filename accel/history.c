@@ -288,12 +288,22 @@ static void cpu_back(History *h, X86Cpu *to, const X86Cpu *from)
 static bool busy(Machine *m)
 {
     for (const Past *p = loop_pasts(m->loop); p; p = p->next) {
-        g_autofree char *stuck = p->stuck ? p->stuck(p->opaque) : NULL;
-        if (stuck || (p->busy && p->busy(p->opaque))) {
+        if (p->busy && p->busy(p->opaque)) {
             return true;
         }
     }
     return false;
+}
+
+char *history_refused(const History *h)
+{
+    for (const Past *p = loop_pasts(h->m->loop); p; p = p->next) {
+        char *stuck = p->stuck ? p->stuck(p->opaque) : NULL;
+        if (stuck) {
+            return stuck;
+        }
+    }
+    return NULL;
 }
 
 static State *new_state(Machine *m)
@@ -339,7 +349,8 @@ void history_keep(History *h)
     if (last && (began < h->next_us || icount_position(h->m).insns < last->at.insns + INSNS_BETWEEN)) {
         return;
     }
-    if (busy(h->m) || (!h->copies->len && !copy_all(h))) {
+    g_autofree char *refused = history_refused(h);
+    if (refused || busy(h->m) || (!h->copies->len && !copy_all(h))) {
         return;
     }
     keep_pages(h, last);

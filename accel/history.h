@@ -20,6 +20,7 @@ uint64_t history_insns_of(const History *h, unsigned i, unsigned vcpu);     /* e
 /* Between two steps: keeps the state of now, if it is time to. */
 void history_keep(History *h);
 void history_forget(History *h);        /* all states */
+char *history_refused(const History *h);        /* NULL: states can be kept; else why not */
 bool history_back(History *h, unsigned i, GError **errp);
 
 #endif

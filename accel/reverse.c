@@ -11,7 +11,6 @@
  */
 #include "reverse.h"
 
-#include "core/past.h"
 #include "core/replay.h"
 #include "target/x86/exec.h"
 #include "util/error.h"
@@ -99,13 +98,7 @@ void reverse_keep(Reverse *v, bool on)
 
 char *reverse_refused(const Reverse *v)
 {
-    for (const Past *p = loop_pasts(v->m->loop); p; p = p->next) {
-        char *stuck = p->stuck ? p->stuck(p->opaque) : NULL;
-        if (stuck) {
-            return stuck;
-        }
-    }
-    return NULL;
+    return history_refused(v->history);
 }
 
 void reverse_ask(Reverse *v, ReverseWhat what, unsigned vcpu)
