@@ -46,10 +46,10 @@ bool compare_cpus(const X86Cpu *a, const X86Cpu *b, GString *out)
             uint64_t u = 0, v = 0;
             memcpy(&u, x, f->size);
             memcpy(&v, y, f->size);
-            if (f->offset == offsetof(X86Cpu, cc) && !((u ^ v) & CC_ALL)) {
-                continue;               /* only what LAHF puts beside the flags */
-            }
             if (f->offset == offsetof(X86Cpu, cc)) {
+                if (!((u ^ v) & CC_ALL)) {
+                    continue;           /* only what LAHF puts beside the flags */
+                }
                 u = x86_rflags(a);      /* as a person knows them */
                 v = x86_rflags(b);
             }
