@@ -227,7 +227,7 @@ static bool replay(Session *s, const char *text)
     } else if (decode_case(c, &in), !forms_case_wanted(s->forms, c, &in)) {
         fprintf(stderr, "insn-oracle: this instruction is not run natively: %s\n",
                 in.row && row_excluded(in.row) ? row_excluded(in.row)
-                : "it calls the host's kernel, or our processor has not got it");
+                : "it calls the host's kernel, our processor has not got it, or this host cannot run it");
     } else {
         for (int way = 0; way < 2; way++) {     /* of coming back from it */
             c->runs_on = way;
