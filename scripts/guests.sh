@@ -7,6 +7,7 @@
 #   iso       tinamou.iso: linux behind isolinux, on the serial port and the screen
 #   netboot   netboot.iso: Debian's network installer behind isolinux, on the VBE framebuffer
 #   grub      grub.iso: GRUB's rescue CD
+#   kvmhost   vmlinuz and kvmhost.gz: the machine of kvm-host.sh
 # What is there already is kept.  The installer gets no serial console: its menu would go there.
 set -e
 scripts=$(cd "$(dirname "$0")" && pwd)
@@ -148,9 +149,34 @@ make_grub()
     cp packages/grub-rescue-pc/usr/lib/grub-rescue/grub-rescue-cdrom.iso grub.iso
 }
 
+# The modules in the order in which they can be loaded.
+make_kvmhost()
+{
+    make_linux
+    [ kvmhost.gz -nt "$scripts/kvm-host-init" ] && [ kvmhost.gz -nt "$scripts/guests.sh" ] && return
+    package=packages/$(kernel_package)
+    version=$(ls "$package/lib/modules")
+    [ -f "$package/lib/modules/$version/modules.dep" ] || depmod -b "$package" "$version"
+    rm -rf initramfs
+    mkdir -p initramfs/bin initramfs/dev initramfs/proc initramfs/sys initramfs/modules
+    for module in virtio_pci 9p 9pnet_virtio overlay kvm-amd; do
+        modprobe -d "$package" -S "$version" --show-depends "$module"
+    done | while read -r _ file _; do
+        [ -f "initramfs/modules/${file##*/}" ] && continue
+        cp "$file" initramfs/modules/
+        echo "${file##*/}" >>initramfs/modules/order
+    done
+    cp packages/busybox-static/bin/busybox initramfs/bin/
+    cp "$scripts/kvm-host-init" initramfs/init
+    chmod 755 initramfs/init
+    (cd initramfs && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0) | gzip -9n >kvmhost.gz.new
+    mv kvmhost.gz.new kvmhost.gz
+    rm -rf initramfs
+}
+
 for what; do
     case $what in
-    linux | linux32 | iso | netboot | grub) make_$what ;;
+    linux | linux32 | iso | netboot | grub | kvmhost) make_$what ;;
     *) echo "guests.sh: no guest '$what'" >&2; exit 1 ;;
     esac
 done
