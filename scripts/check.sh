@@ -31,7 +31,7 @@ step "build with clang" configure_once "$build-clang" && step "compile with clan
 unset CC
 step "build with sanitizers" configure_once "$build-asan" --enable-asan && step "compile with sanitizers" quiet ninja -C "$build-asan"
 step "build with the thread sanitizer" configure_once "$build-tsan" --enable-tsan
-step "guests from Debian packages" quiet scripts/guests.sh "$build/guests" linux linux32 iso netboot grub
+step "guests from Debian packages" quiet scripts/guests.sh "$build/guests" linux linux32 iso netboot grub kvmhost
 step "tests" meson test -C "$build" --no-rebuild --print-errorlogs
 step "tests under sanitizers" meson test -C "$build-asan" --no-rebuild --print-errorlogs \
     --no-suite boot --no-suite lint --timeout-multiplier 4

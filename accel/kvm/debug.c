@@ -24,6 +24,9 @@ bool kvm_set_breakpoint(Accel *a, uint64_t linear, bool on)
     }
     if (on) {
         g_array_append_val(k->breakpoints, linear);
+        if (k->reports_breakpoints < 0) {
+            k->reports_breakpoints = kvm_reports_breakpoints(k->fd);
+        }
     }
     return true;
 }

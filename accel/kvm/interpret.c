@@ -190,8 +190,9 @@ KvmInterpreted kvm_interpret_next(KvmVcpu *v)
     return guarded(v, next_instruction);
 }
 
-/* What shows RFLAGS.TF, by which the kernel steps, or IDTR (kvm_hide_idt()); HLT, which some kernels leave out when
- * they report a step; and what has to do the same each time (Vcpu.repeatable). */
+/* What shows RFLAGS.TF, by which the kernel steps, or IDTR (kvm_hide_idt()); loads of SS, behind which there is no trap
+ * before another instruction has run (SDM volume 3A, 6.8.3); HLT, which some kernels leave out when they report a step;
+ * and what has to do the same each time (Vcpu.repeatable). */
 bool kvm_steps_badly(KvmVcpu *v)
 {
     enum { MSR_TSC = 0x10, MSR_TSC_ADJUST = 0x3b };
@@ -213,6 +214,10 @@ bool kvm_steps_badly(KvmVcpu *v)
         return v->kvm->irqchip == KVM_IRQCHIP_NONE;
     case OP_PUSHF: case OP_SYSCALL: case OP_LIDT: case OP_SIDT:
         return true;
+    case OP_MOV_TO_SEG:
+        return (in.reg & 7) == X86_SS;
+    case OP_POP_SEG:
+        return in.row->operand[0].kind == OPK_SS;
     case OP_RDTSC: case OP_RDTSCP: case OP_RDRAND: case OP_RDSEED:
         return c->vcpu.repeatable;
     case OP_RDMSR: case OP_WRMSR:

@@ -100,7 +100,7 @@ static Accel *kvm_create(Machine *m, const KeyVals *options, GError **errp)
     k->accel.machine = m;
     k->fd = fd;
     k->vm = -1;
-    k->reports_accesses = k->reports_user_steps = -1;
+    k->reports_accesses = k->reports_breakpoints = k->reports_user_steps = -1;
     k->irqchip = keyvals_num(options, "kernel_irqchip", KVM_IRQCHIP_NONE);
     k->breakpoints = g_array_new(false, false, sizeof(uint64_t));
     if (!make_vm(k, options, errp)) {

@@ -47,7 +47,7 @@ typedef struct Kvm {
     struct kvm_pit_state2 pit_power_up;
     GArray *breakpoints;                        /* of uint64_t; changed only while paused, as these are: */
     KvmWatches watches;                         /* what the debug registers watch */
-    int reports_accesses, reports_user_steps;   /* the kernel does; negative: not yet tried */
+    int reports_accesses, reports_breakpoints, reports_user_steps;      /* the kernel does; negative: not yet tried */
     bool interpret_all;                         /* they cannot watch all that is asked for: the interpreter does */
 } Kvm;
 
@@ -65,6 +65,7 @@ typedef struct KvmVcpu {
     struct kvm_run *run;
     bool loaded;                                /* the registers are in the kernel */
     bool fresh;                                 /* and as in the CPU struct: it has not run since */
+    bool roots_lost;                            /* by a shutdown: kvm_push() has them loaded anew */
     KvmHidden hidden;
     X86Cpu *before;                             /* the state before such a step */
     bool incomplete;                            /* an access has been answered, and not yet taken */
@@ -106,6 +107,7 @@ G_GNUC_PRINTF(3, 4) bool kvm_failed(GError **errp, int os_errno, const char *fmt
 extern const KeySpec kvm_options[];
 AccelProbe kvm_probe(const KeyVals *options, GError **errp);
 bool kvm_reports_accesses(int fd);              /* debug registers find accesses to data */
+bool kvm_reports_breakpoints(int fd);
 bool kvm_reports_user_steps(int fd);
 
 /* ---- slots.c: guest memory; with the machine lock ---- */

@@ -364,6 +364,7 @@ static RunExit serve_exit(KvmVcpu *v, bool stepping, GError **errp)
         machine_unlock(v->cpu->vcpu.machine);
         return RUN_BUDGET;
     case KVM_EXIT_SHUTDOWN:
+        v->roots_lost = true;
         return RUN_SHUTDOWN;
     case KVM_EXIT_DEBUG:
         return debug_exit(v, stepping);
@@ -493,10 +494,14 @@ static bool stopped_by_step(KvmVcpu *v)
     return kvm_at_breakpoint(v, v->stopped_at);
 }
 
-/* Off the breakpoint it stands at; or through a guest with more of them than there are debug registers. */
+/* Off the breakpoint it stands at; or through a guest with more of them than there are debug registers, or with some
+ * where these stop nothing. */
 static bool steps(const KvmVcpu *v)
 {
-    return v->step_over || v->kvm->breakpoints->len + v->kvm->watches.n > KVM_BREAKPOINTS;
+    const Kvm *k = v->kvm;
+
+    return v->step_over || k->breakpoints->len + k->watches.n > KVM_BREAKPOINTS ||
+        (k->breakpoints->len && !k->reports_breakpoints);
 }
 
 static RunExit loop(KvmVcpu *v, bool single, GError **errp)

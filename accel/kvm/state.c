@@ -259,6 +259,17 @@ void kvm_pull(KvmVcpu *v)
     events_from_kvm(v);
 }
 
+/* On AMD's processors the kernel forgets the root of the nested page tables with everything else when the guest shuts
+ * down, and loads it anew only for one of whose control registers something changes: without paging a reset changes
+ * nothing.  The guest would fault on its first fetch, for ever (seen with Linux 6.1). */
+static bool load_roots(KvmVcpu *v, struct kvm_sregs2 s)
+{
+    s.cr0 ^= CR0_AM;
+    bool ok = !v->roots_lost || call(v, KVM_SET_SREGS2, &s, "KVM_SET_SREGS2");
+    v->roots_lost = false;
+    return ok;
+}
+
 void kvm_push(KvmVcpu *v)
 {
     const X86Cpu *c = v->cpu;
@@ -279,9 +290,11 @@ void kvm_push(KvmVcpu *v)
     if (c->vcpu.intctl && (v->kvm->irqchip == KVM_IRQCHIP_NONE || v->lapic_moved)) {
         s.apic_base = c->vcpu.intctl->get_base(c->vcpu.intctl_opaque);
         s.cr8 = c->vcpu.intctl->get_tpr(c->vcpu.intctl_opaque);
+    } else if (!c->vcpu.intctl) {
+        s.apic_base = 0;                        /* no local APIC, and none in CPUID */
     }
     events_to_kvm(v);
-    if (!call(v, KVM_SET_SREGS2, &s, "KVM_SET_SREGS2") || !put_xcr0(v)) {
+    if (!load_roots(v, s) || !call(v, KVM_SET_SREGS2, &s, "KVM_SET_SREGS2") || !put_xcr0(v)) {
         return;
     }
     if (!kvm_fpu_put(v)) {

@@ -3,6 +3,7 @@
  */
 #include "kvm_harness.h"
 
+#include <cpuid.h>
 #include <string.h>
 #include <unistd.h>
 #include "accel/kvm.h"
@@ -50,6 +51,36 @@ bool kvm_emulates_ring0(void)
 
     close(fd);
     return emulated;
+}
+
+bool kvm_below_is_tcg(void)
+{
+    unsigned a, id[3];
+
+    __cpuid(0x40000000, a, id[0], id[1], id[2]);
+    return !memcmp(id, "TCGTCGTCGTCG", sizeof(id));
+}
+
+bool kvm_runs(const char *program)
+{
+    static const struct { const char *program; bool (*here)(void); const char *gap; } gaps[] = {
+        { "paging", kvm_emulates_ring0, "this host's kernel emulates ring 0, and turns paging on in long mode only ("
+          "MOV to CR0 is #GP otherwise)" },
+        { "syscall", kvm_emulates_ring0, "this host's kernel emulates ring 0, and runs 64-bit ring 3 under the host's "
+          "own selectors, with a SYSCALL that stays there" },
+        { "protected", kvm_below_is_tcg, "the processor is emulated by QEMU, which does not look at segment limits" },
+    };
+
+    if (!kvm_usable()) {
+        return false;
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(gaps); i++) {
+        if (!strcmp(gaps[i].program, program) && gaps[i].here()) {
+            g_test_skip(gaps[i].gap);
+            return false;
+        }
+    }
+    return true;
 }
 
 static void map_everything(Bench *b)

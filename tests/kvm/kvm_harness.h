@@ -25,6 +25,10 @@ typedef struct Bench {
 
 /* The kernel has no hardware to run ring 0 on. */
 bool kvm_emulates_ring0(void);
+/* It runs on a processor that QEMU's TCG emulates (scripts/kvm-host.sh). */
+bool kvm_below_is_tcg(void);
+/* This program of tests/kvm can be run here; false: the test was skipped, and why was said. */
+bool kvm_runs(const char *program);
 /* One with a clock that stands still and a processor that the test runs; one with a real clock. */
 Bench *bench_new(unsigned cpus, const char *accel);
 Bench *bench_new_cpu(const char *accel, const char *model);

@@ -37,7 +37,7 @@ static void agree(gconstpointer data)
 {
     const Case *t = data;
 
-    if (!kvm_usable()) {
+    if (!kvm_runs(t->program)) {
         return;
     }
     Bench *b = bench_checked(t->a, t->b);

@@ -155,7 +155,8 @@ static void seen(void *opaque, hwaddr at)
     ((uint64_t *)opaque)[at / PAGE_SIZE / 64] |= 1ull << at / PAGE_SIZE % 64;
 }
 
-/* The cross-check's log beside a device's: neither takes from the other. */
+/* The cross-check's log beside a device's: neither takes from the other.  Hardware marks a page that could be mapped
+ * writable when it was only fetched from: the program's own may be there, too. */
 static void both(gconstpointer accel)
 {
     uint64_t pages[1 << 14] = { 0 };
@@ -173,7 +174,7 @@ static void both(gconstpointer accel)
     machine_lock(b->m);
     b->a->ops->dirty(b->a, seen, pages);
     machine_unlock(b->m);
-    g_assert_cmphex(pages[0], ==, 1 << 9 | 1 << 11);
+    g_assert_cmphex(pages[0] & ~(1ull << TEST_CODE / PAGE_SIZE), ==, 1 << 9 | 1 << 11);
     bench_free(b);
 }
 

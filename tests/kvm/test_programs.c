@@ -24,35 +24,12 @@ static void run_to_report(const char *accel, const char *program)
     bench_free(b);
 }
 
-/* Where the kernel emulates ring 0 in software, its emulator has gaps.  The one list of them. */
-static const struct { const char *program, *gap; } gaps[] = {
-    { "paging", "turns paging on in long mode only (MOV to CR0 is #GP otherwise)" },
-    { "syscall", "runs 64-bit ring 3 under the host's own selectors, with a SYSCALL that stays there" },
-};
-
-static const char *gap_of(const char *program)
-{
-    for (unsigned i = 0; kvm_emulates_ring0() && i < G_N_ELEMENTS(gaps); i++) {
-        if (!strcmp(gaps[i].program, program)) {
-            return gaps[i].gap;
-        }
-    }
-    return NULL;
-}
-
 static void program(gconstpointer name)
 {
     run_to_report("interp", name);
-    if (!kvm_usable()) {
-        return;
+    if (kvm_runs(name)) {
+        run_to_report("kvm", name);
     }
-    const char *gap = gap_of(name);
-    if (gap) {
-        g_autofree char *text = g_strdup_printf("this host's kernel emulates ring 0, and %s", gap);
-        g_test_skip(text);
-        return;
-    }
-    run_to_report("kvm", name);
 }
 
 /* The kernel's emulator, where one runs ring 0, has no x87 and AVX; hardware has.  Either way the guest

@@ -1,0 +1,27 @@
+#!/usr/bin/env python3
+"""Run the tests of suite `kvm` where KVM has hardware below it: on the processor that QEMU emulates, with SVM and
+nested pages (scripts/kvm-host.sh).  Exit status 77: skipped, with the reason.
+
+Usage: on_svm.py KVM_HOST_SH GUESTS BUILD
+"""
+import os
+import shutil
+import subprocess
+import sys
+
+
+def main(kvm_host, guests, build):
+    missing = next((f'{program} is missing' for program in ('qemu-system-x86_64', 'meson') if not shutil.which(program)),
+                   None)
+    if not missing and not os.path.exists(f'{guests}/kvmhost.gz'):
+        missing = f'{guests}/kvmhost.gz is missing (make check makes it with scripts/guests.sh)'
+    if missing:
+        print(f'skipped: {missing}')
+        return 77
+    # Not to the serial port at once: meson would take it for a terminal.
+    tests = (f'meson test -C "{build}" --no-rebuild --suite kvm --num-processes 1 --timeout-multiplier 3 --print-errorlogs'
+             ' >/dev/shm/log 2>&1; status=$?; cat /dev/shm/log; exit $status')
+    return subprocess.call([kvm_host, guests, 'sh', '-c', tests])
+
+
+sys.exit(main(*sys.argv[1:]))
