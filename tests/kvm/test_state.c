@@ -200,6 +200,34 @@ static void round_trip_of_vectors(void)
     bench_free(b);
 }
 
+/* The x87's registers lie in an XSAVE image by TOP (SDM volume 1, 10.5.1.1), MMX's do not. */
+static void mmx_with_a_top(void)
+{
+    static const uint8_t code[] = {
+        0x0f, 0x7f, 0x26, 0x00, 0x50,               /* movq [5000h], mm4 */
+        0x0f, 0x6f, 0x36, 0x00, 0x50, 0xf4,         /* movq mm6, [5000h]; hlt */
+    };
+    uint64_t got = 0;
+
+    if (!kvm_usable()) {
+        return;
+    }
+    Bench *b = bench_new(1, "kvm");
+    X86Fpu *f = &b->c[0]->fpu;
+    bench_load(b, code, sizeof(code));
+    b->c[0]->cr4 |= CR4_OSFXSR;
+    f->fsw = 6 << 11;
+    for (unsigned i = 0; i < 8; i++) {
+        f->st[i] = (X86Float){ .mantissa = 0x1000 + i, .exponent = 0x3fff };
+    }
+    g_assert_cmpint(bench_run(b, 1 << 20), ==, RUN_HALTED);
+    as_read(b->m->mem, 0x5000, &got, sizeof(got));
+    g_assert_cmphex(got, ==, 0x1004);
+    g_assert_cmphex(f->st[6].mantissa, ==, 0x1004);
+    g_assert_cmphex(f->st[5].mantissa, ==, 0x1005);
+    bench_free(b);
+}
+
 /* A program stepped instruction by instruction has the registers that the interpreter has; where it faults, a
  * step leads to the handler.  In real mode up to its first fault: a kernel may ignore the IDT's limit there. */
 typedef struct Steps { const char *program; unsigned n; } Steps;
@@ -341,6 +369,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/kvm/state/round-trip/real", NULL, round_trip);
     g_test_add_data_func("/kvm/state/round-trip/long", "long", round_trip);
     g_test_add_func("/kvm/state/round-trip/vectors", round_trip_of_vectors);
+    g_test_add_func("/kvm/state/round-trip/mmx-with-a-top", mmx_with_a_top);
     for (unsigned i = 0; i < G_N_ELEMENTS(steps); i++) {
         g_autofree char *name = g_strdup_printf("/kvm/state/steps-like-the-interpreter/%s", steps[i].program);
         g_test_add_data_func(name, &steps[i], steps_like_the_interpreter);

@@ -1,6 +1,6 @@
 /*
- * tests/insn/oracle/accelerated.c - the engine `dbt`: cases by the run loop of an accelerator, as a guest's ring 3
- * has them.
+ * tests/insn/oracle/accelerated.c - the engines `dbt` and `kvm`: cases by the run loop of an accelerator, as a guest's
+ * ring 3 has them.
  *
  * What is behind the instruction is as for the child (child.c): INT3, or a jump to a place that is known.  Whatever
  * ends the case, its handler in ring 0 halts the processor.
@@ -12,39 +12,91 @@
 #include "trampoline.h"
 #include "target/x86/exec.h"
 
-enum { MANY = 100000 };                 /* instructions; no case has as many */
+enum { MANY = 100000 };                 /* instructions; no case has as many ... */
+enum { PATIENCE = 200000 };             /* us; ... nor takes that long, where instructions are not counted */
 
 typedef struct Accelerated {
     Engine engine;                      /* first */
     Guest guest;
     Accel *accel;
+    GThread *guard;                     /* stops the processor now and then; NULL: instructions are counted */
+    GMutex lock;
+    GCond quit_cond;
+    bool quit;                          /* under lock */
 } Accelerated;
+
+/* The case that runs decides whether it has been long enough (run_until_halt()). */
+static gpointer guard(gpointer opaque)
+{
+    Accelerated *a = opaque;
+
+    g_mutex_lock(&a->lock);
+    while (!a->quit) {
+        if (!g_cond_wait_until(&a->quit_cond, &a->lock, g_get_monotonic_time() + PATIENCE)) {
+            vcpu_raise(&a->guest.c->vcpu, VCPU_STOP);
+        }
+    }
+    g_mutex_unlock(&a->lock);
+    return NULL;
+}
+
+static void stop_guard(Accelerated *a)
+{
+    if (a->guard) {
+        g_mutex_lock(&a->lock);
+        a->quit = true;
+        g_cond_signal(&a->quit_cond);
+        g_mutex_unlock(&a->lock);
+        g_thread_join(a->guard);
+    }
+}
 
 static void accelerated_destroy(Engine *e)
 {
     Accelerated *a = (Accelerated *)e;
 
+    stop_guard(a);
     if (a->accel) {
-        a->accel->ops->vcpu_destroy(a->accel, &a->guest.c->vcpu);
+        if (a->guest.c->vcpu.accel_data) {
+            a->accel->ops->vcpu_destroy(a->accel, &a->guest.c->vcpu);
+        }
+        machine_lock(a->guest.m);
         a->accel->ops->destroy(a->accel);
+        machine_unlock(a->guest.m);
     }
     guest_close(&a->guest);
     g_free(a);
 }
 
-static Engine *accelerated_create(const uint8_t *background, GError **errp)
+static Engine *create(const EngineOps *ops, const char *spec, const uint8_t *background, GError **errp)
 {
     Accelerated *a = g_new0(Accelerated, 1);
 
-    a->engine.ops = &engine_dbt;
+    a->engine.ops = ops;
     if (guest_open(&a->guest, background, errp)) {
-        a->accel = accel_open(a->guest.m, "dbt,first-runs=0", errp);
+        a->accel = accel_open(a->guest.m, spec, errp);
     }
     if (!a->accel || !a->accel->ops->vcpu_create(a->accel, &a->guest.c->vcpu, errp)) {
         accelerated_destroy(&a->engine);
         return NULL;
     }
+    guest_start(&a->guest);
     return &a->engine;
+}
+
+static Engine *dbt_create(const uint8_t *background, GError **errp)
+{
+    return create(&engine_dbt, "dbt,first-runs=0", background, errp);
+}
+
+static Engine *kvm_create(const uint8_t *background, GError **errp)
+{
+    Engine *e = create(&engine_kvm, "kvm", background, errp);
+
+    if (e) {
+        ((Accelerated *)e)->guard = g_thread_new("guard", guard, e);
+    }
+    return e;
 }
 
 /* The code was changed behind the accelerator's back: tell it. */
@@ -59,10 +111,16 @@ static void code_changed(Guest *g, const OracleCase *c)
 
 static bool run_until_halt(Accelerated *a, GError **errp)
 {
-    X86Cpu *c = a->guest.c;
+    Vcpu *vcpu = &a->guest.c->vcpu;
+    gint64 end = g_get_monotonic_time() + PATIENCE;
+    RunExit why;
 
-    c->vcpu.halted = false;
-    return a->accel->ops->run(a->accel, &c->vcpu, MANY, errp) == RUN_HALTED;
+    vcpu->halted = false;
+    do {
+        why = a->accel->ops->run(a->accel, vcpu, MANY, errp);
+        vcpu_lower(vcpu, VCPU_STOP);
+    } while (why == RUN_REQUEST && g_get_monotonic_time() < end);
+    return why == RUN_HALTED;
 }
 
 static unsigned vector_of_handler(const X86Cpu *c)
@@ -142,7 +200,16 @@ static bool accelerated_run(Engine *e, const OracleCase *item, OracleResult *out
 const EngineOps engine_dbt = {
     .name = "dbt",
     .summary = "the translator, every instruction translated at once",
-    .create = accelerated_create,
+    .create = dbt_create,
+    .destroy = accelerated_destroy,
+    .has = accelerated_has,
+    .run = accelerated_run,
+};
+
+const EngineOps engine_kvm = {
+    .name = "kvm",
+    .summary = "the processor in its guest mode, by the host's KVM",
+    .create = kvm_create,
     .destroy = accelerated_destroy,
     .has = accelerated_has,
     .run = accelerated_run,

@@ -29,6 +29,7 @@ struct Engine {                         /* the engine's own struct embeds this f
 
 extern const EngineOps engine_handlers; /* the interpreter's handlers, one instruction at a time (handlers.c) */
 extern const EngineOps engine_dbt;      /* the translator, by its run loop (accelerated.c) */
+extern const EngineOps engine_kvm;      /* the processor again, in its guest mode (accelerated.c) */
 
 /* ---- the processor that this runs on (native.c) ---- */
 

@@ -105,15 +105,10 @@ static void learn_segment(X86Cpu *c, uint16_t selector, X86Segment *s)
     }
 }
 
-static bool start_cpu(Guest *g, GError **errp)
+void guest_start(Guest *g)
 {
-    /* How many bits of a base are checked depends on the processor, not on its mode (volume 3A, 4.5.2). */
-    X86Cpu *c = g->c = x86_cpu_new(g->m, 0, native_has("la57") ? "max" : "max,-la57", errp);
+    X86Cpu *c = g->c;
 
-    if (!c) {
-        return false;
-    }
-    g_ptr_array_add(g->m->vcpus, c);
     c->unwind = &g->unwind;
     if (setjmp(g->unwind)) {
         g_assert_not_reached();
@@ -140,7 +135,6 @@ static bool start_cpu(Guest *g, GError **errp)
         learn_segment(c, LDT_SEL(i), &g->ldt[i]);
     }
     coverage_watch(c);
-    return true;
 }
 
 void guest_close(Guest *g)
@@ -179,8 +173,13 @@ bool guest_open(Guest *g, const uint8_t *background, GError **errp)
         }
         fill_tables(g);
         map_pages(g);
+        /* How many bits of a base are checked depends on the processor, not on its mode (volume 3A, 4.5.2). */
+        g->c = x86_cpu_new(g->m, 0, native_has("la57") ? "max" : "max,-la57", errp);
     }
-    return ok && start_cpu(g, errp);
+    if (g->c) {
+        g_ptr_array_add(g->m->vcpus, g->c);
+    }
+    return g->c;
 }
 
 bool guest_has(const Guest *g, const X86Row *row)

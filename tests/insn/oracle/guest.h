@@ -35,6 +35,7 @@ typedef struct Guest {
 } Guest;
 
 bool guest_open(Guest *g, const uint8_t *background, GError **errp);
+void guest_start(Guest *g);             /* the accelerator has had its say about the processor's features */
 void guest_close(Guest *g);
 bool guest_has(const Guest *g, const X86Row *row);      /* has its processor what the row needs? */
 void guest_load(Guest *g, const OracleCase *c);

@@ -72,6 +72,7 @@ static Engine *handlers_create(const uint8_t *background, GError **errp)
         handlers_destroy(&h->engine);
         return NULL;
     }
+    guest_start(&h->guest);
     return &h->engine;
 }
 
