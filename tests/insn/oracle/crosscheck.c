@@ -361,8 +361,8 @@ int main(int argc, char **argv)
     gboolean all = false;
     g_autofree char *engines = NULL;
     const GOptionEntry entries[] = {
-        { "engines", 0, 0, G_OPTION_ARG_STRING, &engines, "two or more of native, kvm, interp and dbt (all; kvm where it "
-          "is good)", "LIST" },
+        { "engines", 0, 0, G_OPTION_ARG_STRING, &engines,
+          "two or more of native, kvm, interp and dbt (all; kvm where it is good)", "LIST" },
         { "all", 0, 0, G_OPTION_ARG_NONE, &all, "print the instructions that agree, too", NULL },
         { NULL },
     };

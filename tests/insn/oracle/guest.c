@@ -134,7 +134,6 @@ void guest_start(Guest *g)
     for (unsigned i = 0; i < LDT_USED; i++) {
         learn_segment(c, LDT_SEL(i), &g->ldt[i]);
     }
-    coverage_watch(c);
 }
 
 void guest_close(Guest *g)
@@ -178,6 +177,7 @@ bool guest_open(Guest *g, const uint8_t *background, GError **errp)
     }
     if (g->c) {
         g_ptr_array_add(g->m->vcpus, g->c);
+        coverage_watch(g->c);
     }
     return g->c;
 }
