@@ -168,6 +168,13 @@ static bool instruction(KvmVcpu *v)
     return true;
 }
 
+uint64_t kvm_interpreted(const Vcpu *vcpu)
+{
+    const KvmVcpu *v = vcpu->accel_data;
+
+    return v->stats.interpreted;
+}
+
 KvmInterpreted kvm_interpret(KvmVcpu *v, bool delivering)
 {
     v->stats.interpreted++;

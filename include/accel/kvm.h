@@ -7,6 +7,7 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include "core/machine.h"
 #include "target/x86/cpu.h"
 
 #define KVM_DEVICE "/dev/kvm"
@@ -22,6 +23,9 @@ bool kvm_check_version(const char *path, int version, GError **errp);
 bool kvm_quality(int fd, bool ring3, KvmQuality *q, GError **errp);
 /* Why a chain goes on to the next accelerator, to be freed; NULL: it does not. */
 char *kvm_why_poor(const KvmQuality *q);
+
+/* Of a processor that KVM runs: instructions and events that the kernel left to the interpreter, so far. */
+uint64_t kvm_interpreted(const Vcpu *vcpu);
 
 /* Watchpoints in debug registers, from DR0 on: as many as it takes, each for 1, 2, 4 or 8 bytes at a multiple
  * of that.  False: they cannot hold all of the list, or are too few. */

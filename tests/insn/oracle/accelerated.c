@@ -7,8 +7,10 @@
  */
 #include <string.h>
 #include "accel/accel.h"
+#include "accel/kvm.h"
 #include "engine.h"
 #include "guest.h"
+#include "text.h"
 #include "trampoline.h"
 #include "target/x86/exec.h"
 
@@ -109,7 +111,7 @@ static void code_changed(Guest *g, const OracleCase *c)
     as_write(g->m->mem, PHYS_CODE + c->code_at, bytes, len);
 }
 
-static bool run_until_halt(Accelerated *a, GError **errp)
+static RunExit run_until_halt(Accelerated *a, GError **errp)
 {
     Vcpu *vcpu = &a->guest.c->vcpu;
     gint64 end = g_get_monotonic_time() + PATIENCE;
@@ -120,7 +122,7 @@ static bool run_until_halt(Accelerated *a, GError **errp)
         why = a->accel->ops->run(a->accel, vcpu, MANY, errp);
         vcpu_lower(vcpu, VCPU_STOP);
     } while (why == RUN_REQUEST && g_get_monotonic_time() < end);
-    return why == RUN_HALTED;
+    return why;
 }
 
 static unsigned vector_of_handler(const X86Cpu *c)
@@ -158,31 +160,48 @@ static void judge(const OracleCase *oc, OracleResult *out)
     }
 }
 
+/* No event of the case before is still to be delivered. */
+static void begin(Accelerated *a)
+{
+    if (a->engine.ops == &engine_kvm) {
+        a->accel->ops->reset(a->accel, &a->guest.c->vcpu);
+    }
+}
+
+/* What KVM could not do itself, so far. */
+static uint64_t interpreted(const Accelerated *a)
+{
+    return a->engine.ops == &engine_kvm ? kvm_interpreted(&a->guest.c->vcpu) : 0;
+}
+
 static bool run_one(Accelerated *a, const OracleCase *oc, OracleResult *out, GError **errp)
 {
     Guest *g = &a->guest;
     X86Cpu *c = g->c;
-    bool halted, resumed = false;
+    uint64_t before = interpreted(a);
+    bool resumed = false;
 
+    begin(a);
     guest_load(g, oc);
     code_changed(g, oc);
-    halted = run_until_halt(a, errp);
-    for (unsigned steps = 0; halted && steps < oc->steps && goes_on(a, oc); steps++) {
+    RunExit why = run_until_halt(a, errp);
+    for (unsigned steps = 0; why == RUN_HALTED && steps < oc->steps && goes_on(a, oc); steps++) {
         c->regs[X86_RIP] = KERNEL_AT + PHYS_HANDLER + HANDLER_IRET;
-        halted = run_until_halt(a, errp);
+        why = run_until_halt(a, errp);
         resumed = true;
     }
+    out->gap = interpreted(a) != before;
     guest_save(g, oc, out);
     code_changed(g, oc);
     if (resumed) {                      /* IRETQ to a 16-bit stack takes SP alone; Linux mends that, too */
         out->state.regs[X86_RSP] = oc->in.regs[X86_RSP];
     }
-    if (halted) {
+    if (why == RUN_HALTED) {
         judge(oc, out);
     } else {
-        out->vector = ORACLE_ENDLESS;
+        out->vector = why == RUN_SHUTDOWN ? ORACLE_SHUTDOWN : ORACLE_ENDLESS;
     }
-    return !*errp;
+    return why != RUN_FAILED;
 }
 
 static bool accelerated_has(Engine *e, const X86Row *row) { return guest_has(&((Accelerated *)e)->guest, row); }
@@ -191,6 +210,9 @@ static bool accelerated_run(Engine *e, const OracleCase *item, OracleResult *out
 {
     for (unsigned i = 0; i < count; i++) {
         if (!run_one((Accelerated *)e, &item[i], &out[i], errp)) {
+            g_autoptr(GString) text = g_string_new(NULL);
+            case_to_text(&item[i], text);
+            g_prefix_error(errp, "%s: --replay '%s': ", e->ops->name, text->str);
             return false;
         }
     }

@@ -74,7 +74,8 @@ typedef struct OracleLine {             /* memory that is not as the background 
 } OracleLine;
 
 /* No exception: the instruction came to its end. */
-enum { ORACLE_NONE = -1, ORACLE_SYSCALL = 0x100, ORACLE_ENDLESS = 0x101 /* an accelerator's */ };
+enum { ORACLE_NONE = -1, ORACLE_SYSCALL = 0x100 };
+enum { ORACLE_ENDLESS = 0x101, ORACLE_SHUTDOWN = 0x102 };       /* an accelerator's */
 enum { PATCHES = 3, LINES = 3 * ORACLE_PAGE / LINE };
 
 typedef struct OracleResult {
@@ -82,6 +83,7 @@ typedef struct OracleResult {
     uint32_t error;
     uint64_t cr2;                       /* of a page fault */
     uint16_t lines;
+    bool gap;                           /* the engine could not run it, and let another do it: shows nothing */
     OracleState state;
     OracleLine line[LINES];
 } OracleResult;

@@ -124,10 +124,10 @@ static bool memory_differs(const OracleResult *a, const OracleResult *b, const U
     for (unsigned i = 0; i < a->lines || i < b->lines; i++) {
         const OracleLine *x = &a->line[i], *y = &b->line[i];
         if (i >= b->lines || (i < a->lines && x->at < y->at)) {
-            return differ(d, "line changed by us alone", DATA_AT + x->at, 1, 0);
+            return differ(d, "line changed by the first alone", DATA_AT + x->at, 1, 0);
         }
         if (i >= a->lines || x->at != y->at) {
-            return differ(d, "line changed natively alone", DATA_AT + y->at, 0, 1);
+            return differ(d, "line changed by the second alone", DATA_AT + y->at, 0, 1);
         }
         for (unsigned k = 0; k < LINE; k++) {
             unsigned at = DATA_AT + x->at + k;
@@ -150,7 +150,7 @@ bool results_differ(const OracleCase *c, const OracleResult *ours, const OracleR
             || vectors_differ(a, b, u, d));
 }
 
-void difference_print(const Difference *d, const OracleCase *c, GString *out)
+void difference_print(const Difference *d, const OracleCase *c, const char *other, GString *out)
 {
     static const char *const regs[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                           "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15" };
@@ -168,8 +168,8 @@ void difference_print(const Difference *d, const OracleCase *c, GString *out)
         g_string_append(out, d->what);
     }
     if (!strcmp(d->what, "exception")) {
-        g_string_append_printf(out, " %d, native %d", (int)d->ours, (int)d->native);
+        g_string_append_printf(out, " %d, %s %d", (int)d->ours, other, (int)d->native);
     } else {
-        g_string_append_printf(out, " %" PRIx64 ", native %" PRIx64, d->ours, d->native);
+        g_string_append_printf(out, " %" PRIx64 ", %s %" PRIx64, d->ours, other, d->native);
     }
 }

@@ -38,6 +38,7 @@ void undefined_print(GString *out);     /* the table, for docs and reviewers */
 /* True: they differ; the first difference in *d. */
 bool results_differ(const OracleCase *c, const OracleResult *ours, const OracleResult *native, const Undefined *u,
                     Difference *d);
-void difference_print(const Difference *d, const OracleCase *c, GString *out);
+/* `other`: who the second is called. */
+void difference_print(const Difference *d, const OracleCase *c, const char *other, GString *out);
 
 #endif

@@ -17,7 +17,7 @@ typedef struct FormList {               /* for code of one size */
 } FormList;
 
 struct Forms {
-    Engine *engine;
+    Engine *const *engines;             /* NULL at the end */
     const OracleHost *host;             /* NULL: nothing is run natively */
     unsigned bits;                      /* wanted; 0: all */
     FormList list[3];                   /* 16, 32, 64 */
@@ -27,12 +27,22 @@ struct Forms {
 
 static const unsigned code_bits[3] = { 16, 32, 64 };
 
+static bool all_have(const Forms *f, const X86Row *r)
+{
+    for (unsigned i = 0; f->engines[i]; i++) {
+        if (!f->engines[i]->ops->has(f->engines[i], r)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool row_wanted(const Forms *f, const X86Row *r, unsigned bits, const GRegex *rows)
 {
     return !row_excluded(r) && (!f->host || f->host->descriptors || bits == 64)
         && (r->mode == 0 || (r->mode == 2) == (bits == 64))
         && (!rows || g_regex_match(rows, r->names, 0, NULL)) && !feature_missing(r)
-        && f->engine->ops->has(f->engine, r);
+        && all_have(f, r);
 }
 
 static void add_forms(FormList *l, const X86Row *row)
@@ -65,18 +75,18 @@ static void list_host_alone(Forms *f)
     f->host_alone = g_new0(bool, n);
     f->evex_alone = native_has("avx512f");
     for (unsigned i = 0; (r = x86_row_at(i)); i++) {
-        bool ours = f->engine->ops->has(f->engine, r);
+        bool ours = all_have(f, r);
         f->host_alone[i] = !ours && !feature_missing(r);
         f->evex_alone &= !ours || g_strcmp0(feature_of(r), "avx512f");
     }
 }
 
-Forms *forms_new(Engine *e, const OracleHost *h, unsigned bits, const GRegex *rows)
+Forms *forms_new(Engine *const *engines, const OracleHost *h, unsigned bits, const GRegex *rows)
 {
     Forms *f = g_new0(Forms, 1);
     const X86Row *r;
 
-    f->engine = e;
+    f->engines = engines;
     f->host = h;
     f->bits = bits;
     for (unsigned b = 0; b < 3; b++) {
@@ -127,7 +137,7 @@ void forms_name_missing(const Forms *f)
         if (missing) {
             coverage_excuse(r, missing);
         }
-        if ((missing || !f->engine->ops->has(f->engine, r)) && g_hash_table_add(said, (gpointer)feature_of(r))) {
+        if ((missing || !all_have(f, r)) && g_hash_table_add(said, (gpointer)feature_of(r))) {
             printf("not run: rows that need %s, which this %s has not got\n", feature_of(r),
                    missing ? "host" : "emulated processor");
         }

@@ -9,9 +9,9 @@
 
 typedef struct Forms Forms;
 
-/* Rows that the host and the emulated processor have; h: NULL if nothing is run natively; bits: 0 for all sizes of
- * code; rows: NULL for all. */
-Forms *forms_new(Engine *e, const OracleHost *h, unsigned bits, const GRegex *rows);
+/* Rows that the host has, and the processors of all engines; engines: up to a NULL, used as long as these forms; h:
+ * NULL if nothing is run natively; bits: 0 for all sizes of code; rows: NULL for all. */
+Forms *forms_new(Engine *const *engines, const OracleHost *h, unsigned bits, const GRegex *rows);
 void forms_free(Forms *f);
 bool forms_any(const Forms *f);
 void forms_name_missing(const Forms *f);        /* what the host has not got, or the emulated processor */

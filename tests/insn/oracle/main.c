@@ -24,7 +24,7 @@ typedef struct Session {
     uint64_t seed;
     Generator *generator;
     Native *native;
-    Engine *engine;
+    Engine *engine[2];                  /* one; NULL */
     OracleResult *ours;                 /* BATCH */
     OracleCase *shrinking;
     Forms *forms;
@@ -78,7 +78,7 @@ static bool run_alone(Session *s, const OracleCase *c, OracleCase *result, Oracl
     native_items(s->native)->runs_on = c->runs_on && runs_on(&in, c);
     native_start(s->native, 1);
     if (!native_finish(s->native, &err)
-        || !s->engine->ops->run(s->engine, native_items(s->native), ours, 1, &err)) {
+        || !s->engine[0]->ops->run(s->engine[0], native_items(s->native), ours, 1, &err)) {
         lose(s, err);
         return false;
     }
@@ -107,7 +107,7 @@ static void print_case(const OracleCase *c, const X86Insn *in, const Difference 
     g_autoptr(GString) text = g_string_new(NULL), said = g_string_new(NULL), asm_text = g_string_new(NULL);
 
     case_to_text(c, text);
-    difference_print(d, c, said);
+    difference_print(d, c, "native", said);
     x86_disas(c->code, c->len, c->in.rip, c->bits, asm_text);
     printf("DIFFERS insn-oracle --replay '%s' # %s: %s\n", text->str, asm_text->str, said->str);
     fflush(stdout);
@@ -151,7 +151,7 @@ static bool run_batch(Session *s, Rng *r)
         return true;
     }
     native_start(s->native, n);
-    if (!s->engine->ops->run(s->engine, item, s->ours, n, &err) || !native_finish(s->native, &err)) {
+    if (!s->engine[0]->ops->run(s->engine[0], item, s->ours, n, &err) || !native_finish(s->native, &err)) {
         lose(s, err);
         return !s->broken;
     }
@@ -260,8 +260,8 @@ static bool session_open(Session *s)
         printf("%s\n", err->message);
         return false;
     }
-    s->engine = engine_handlers.create(case_background(), &err);
-    if (!s->engine) {
+    s->engine[0] = engine_handlers.create(case_background(), &err);
+    if (!s->engine[0]) {
         printf("%s\n", err->message);
         return false;
     }
@@ -299,7 +299,7 @@ int main(int argc, char **argv)
         good = !s.broken && s.differing == 0 && s.cases > 0;
     }
     native_close(s.native);
-    s.engine->ops->destroy(s.engine);
+    s.engine[0]->ops->destroy(s.engine[0]);
     generator_free(s.generator);
     g_aligned_free(s.shrinking);
     g_aligned_free(s.ours);

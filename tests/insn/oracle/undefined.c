@@ -77,6 +77,8 @@ static const Rule rules[] = {
     { OP_MASKMOVDQU, FAULT_MAY_SHOW, ANY_HOST, { .all = true },
       "volume 2, MASKMOVDQU: with a mask of zero page faults may be signaled, or not" },
     { OP_MASKMOVQ, ALWAYS, AMD_HOST, { .x87 = true }, "AMD leaves TOP and tags changed when the store faults" },
+    { OP_SYSEXIT, BOTH_FAULT, AMD_HOST, { .which_fault = true },
+      "#UD in long mode (APM volume 3, SYSEXIT); to Intel's guests on AMD's hosts KVM gives Intel's #GP" },
     { OP_RET_FAR, ALWAYS, AMD_HOST, { .which_fault = true }, "AMD reads CS before the offset" },
     { OP_IRET, ALWAYS, AMD_HOST, { .which_fault = true }, "AMD reads CS before the offset" },
     { OP_CALL_FAR, ALWAYS, AMD_HOST, { .which_fault = true, .memory = true },
