@@ -34,11 +34,6 @@ static void count_back(DbtVcpu *v, X86Cpu *c, unsigned done)
     }
 }
 
-static unsigned number_of(const X86Cpu *c, const X86Insn *in)
-{
-    return (unsigned)(in - ((const Block *)(uintptr_t)c->dbt.what)->insns);
-}
-
 static void set_tags(X86Cpu *c, uint32_t key)
 {
     c->dbt.tag = jump_tag(c->fetch_gen, key);
@@ -52,7 +47,7 @@ static DbtExit after_handler(DbtVcpu *v, X86Cpu *c, uint32_t mode, uint64_t inva
     c->cur = NULL;
     if (!all || c->mode != mode || v->engine.stats.invalidated != invalidated) {
         if (v->engine.key_bits & KEY_COUNTED) {
-            count_back(v, c, number_of(c, last) + 1);
+            count_back(v, c, last->number + 1u);
         }
         return EXIT_LOOKUP;
     }
@@ -66,7 +61,7 @@ int dbt_run_handlers(DbtVcpu *v, const X86Insn *in, uint32_t behind)
     uint32_t mode = c->mode;
     uint64_t invalidated = v->engine.stats.invalidated;
 
-    v->calling = in;
+    v->calling = in->number;
     v->slow = false;
     v->stats.handled[in->row ? in->row->op : OP_COUNT]++;
     c->regs[X86_RIP] = rip_of(c, behind);
@@ -75,21 +70,35 @@ int dbt_run_handlers(DbtVcpu *v, const X86Insn *in, uint32_t behind)
     return after_handler(v, c, mode, invalidated, c->cur, c->cur[1].exec == x86_exec_stop);
 }
 
-int dbt_run_slow(DbtVcpu *v, const X86Insn *in, uint32_t behind)
+/* Its mode is that of the code, so that the handler stays the same as long as the code is there. */
+static const X86Insn *decoded(DbtVcpu *v, X86Cpu *c, const DbtInsn *in)
+{
+    DbtSlow *s = &v->slow_ways[((uintptr_t)in >> 3 ^ (uintptr_t)in >> 13) % DBT_SLOW_WAYS];
+
+    if (s->of != in) {
+        s->of = in;
+        x86_decode(s->insn, in->bytes, in->len, x86_code_bits(c));
+        s->insn[0].exec = x86_bind(c, s->insn);
+        s->insn[0].number = in->number;
+        s->insn[1].exec = x86_exec_stop;
+    }
+    return s->insn;
+}
+
+int dbt_run_slow(DbtVcpu *v, const DbtInsn *in, uint32_t behind)
 {
     X86Cpu *c = v->engine.cpu;
     uint32_t mode = c->mode;
     uint64_t invalidated = v->engine.stats.invalidated;
-    X86Insn alone[2] = { *in, { .exec = x86_exec_stop } };
+    const X86Insn *alone = decoded(v, c, in);
 
     v->stats.slow++;
-    v->calling = in;
+    v->calling = in->number;
     v->slow = true;
-    alone->exec = x86_bind(c, alone);
     c->regs[X86_RIP] = rip_of(c, behind);
     c->cur = alone;
     alone->exec(c, alone);
-    return after_handler(v, c, mode, invalidated, in, true);
+    return after_handler(v, c, mode, invalidated, alone, true);
 }
 
 static void begin_in(X86Cpu *c, const Block *b)
@@ -146,19 +155,19 @@ const void *dbt_run_handlers_last(DbtVcpu *v, const X86Insn *in, uint32_t behind
     return next_code(v, v->engine.cpu);
 }
 
-const void *dbt_run_slow_last(DbtVcpu *v, const X86Insn *in, uint32_t behind)
+const void *dbt_run_slow_last(DbtVcpu *v, const DbtInsn *in, uint32_t behind)
 {
     dbt_run_slow(v, in, behind);
     return next_code(v, v->engine.cpu);
 }
 
-int dbt_not_live(DbtVcpu *v, const X86Insn *in, uint32_t at)
+int dbt_not_live(DbtVcpu *v, const DbtInsn *in, uint32_t at)
 {
     X86Cpu *c = v->engine.cpu;
 
     c->regs[X86_RIP] = rip_of(c, at);
     if (v->engine.key_bits & KEY_COUNTED) {
-        count_back(v, c, number_of(c, in));
+        count_back(v, c, in->number);
     }
     return EXIT_HANDLERS;
 }
@@ -174,7 +183,7 @@ static bool unwound(EngineVcpu *ev, X86Cpu *c)
     v->in_code = false;
     if (ev->key_bits & KEY_COUNTED) {
         /* c->cur is the instruction, or dbt_run_slow()'s copy of it; given up, it comes again */
-        unsigned done = number_of(c, v->slow || !c->cur ? v->calling : c->cur) + 1;
+        unsigned done = (v->slow || !c->cur ? v->calling : c->cur->number) + 1u;
         count_back(v, c, done - c->exc.again);
         c->insn_count += ev->left - (uint64_t)c->dbt.left;
         ev->left = (uint64_t)c->dbt.left;
@@ -389,6 +398,7 @@ static void flushed(EngineVcpu *ev)
     v->cache.used = v->cache.start;
     g_array_set_size(v->links, 0);
     memset(v->jump, 0, sizeof(DbtJump) * DBT_JUMP_SIZE);
+    memset(v->slow_ways, 0, sizeof(v->slow_ways));
 }
 
 static void invalidated(EngineVcpu *ev, Block *b)

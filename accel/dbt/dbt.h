@@ -72,12 +72,29 @@ typedef struct DbtCache {
     size_t size, used, start;   /* code of blocks begins at `start` */
 } DbtCache;
 
+/* An instruction that code leaves to its handler now and then, behind the code: it is decoded again then, as it would
+ * take ten times the room decoded. */
+typedef struct DbtInsn {
+    uint8_t number, len;        /* in its block */
+    uint8_t bytes[];
+} DbtInsn;
+
+enum { DBT_SLOW_WAYS = 1024 };
+
+typedef struct DbtSlow {
+    const DbtInsn *of;          /* NULL: nothing */
+    X86Insn insn[2];            /* with its handler; and a stop */
+} DbtSlow;
+
 typedef struct DbtVcpu {
     EngineVcpu engine;          /* first */
     DbtCache cache;
     GArray *links;              /* of DbtLink: numbers are in the code */
     DbtJump *jump;              /* as many again are empty: for when there is a request */
-    const X86Insn *calling;     /* the first instruction whose handler runs on behalf of translated code */
+    DbtSlow slow_ways[DBT_SLOW_WAYS];           /* by a hash of the DbtInsn's address: those that came last */
+    const uint8_t *code_end;    /* of that block's code, in the writable mapping: instructions for slow ways follow */
+    uint64_t handled;           /* of the block that was translated last: a bit for each instruction left to handlers */
+    unsigned calling;           /* number of the first instruction whose handler runs on behalf of translated code */
     FILE *perfmap;              /* or NULL */
     bool slow;                  /* ... it is dbt_run_slow() that calls it */
     bool in_code;               /* between `enter` and its return */
@@ -121,12 +138,12 @@ void dbt_perfmap_close(DbtVcpu *v);
 int dbt_run_handlers(DbtVcpu *v, const X86Insn *in, uint32_t behind);
 /* One instruction that has a translation by its handler: an access that is not a TLB hit, a division that
  * may fault. */
-int dbt_run_slow(DbtVcpu *v, const X86Insn *in, uint32_t behind);
+int dbt_run_slow(DbtVcpu *v, const DbtInsn *in, uint32_t behind);
 /* The same for what ends a block: where to go on; NULL: out. */
 const void *dbt_run_handlers_last(DbtVcpu *v, const X86Insn *in, uint32_t behind);
-const void *dbt_run_slow_last(DbtVcpu *v, const X86Insn *in, uint32_t behind);
+const void *dbt_run_slow_last(DbtVcpu *v, const DbtInsn *in, uint32_t behind);
 /* The instruction at this offset needs vectors or the x87 as they cannot be had in the host's registers. */
-int dbt_not_live(DbtVcpu *v, const X86Insn *in, uint32_t at);
+int dbt_not_live(DbtVcpu *v, const DbtInsn *in, uint32_t at);
 
 /* ---- x86_64/: what knows the host ---- */
 bool dbt_host_supported(GError **errp);

@@ -129,7 +129,7 @@ void dbt_info(Accel *accel, Vcpu *vcpu, GString *out)
 /* From the entry on, as far as it is code; positions are those in the cache. */
 static void log_code(const DbtVcpu *v, const X86Cpu *c, const Block *b)
 {
-    const uint8_t *p = (const uint8_t *)b->code - v->cache.exec, *end = v->cache.rw + v->cache.used;
+    const uint8_t *p = (const uint8_t *)b->code - v->cache.exec, *end = v->code_end;
     g_autoptr(GString) text = g_string_new(NULL);
 
     log_printf("OUT: cpu%u %" PRIx64 ", %u instructions, %zu bytes\n", c->vcpu.index, c->regs[X86_RIP], b->count,
@@ -144,16 +144,19 @@ static void log_code(const DbtVcpu *v, const X86Cpu *c, const Block *b)
     }
 }
 
-static void log_ops(const X86Cpu *c, const Block *b)
+static void log_ops(const DbtVcpu *v, const Block *b)
 {
+    uint8_t bytes[BLOCK_INSNS * X86_INSN_MAX];
+    unsigned size = blocks_bytes(&v->engine, b, bytes, sizeof(bytes)), at = 0;
+    const X86Cpu *c = v->engine.cpu;
     uint64_t rip = c->regs[X86_RIP];
     g_autoptr(GString) text = g_string_new(NULL);
 
     log_printf("OP: cpu%u %" PRIx64 "\n", c->vcpu.index, rip);
-    for (const X86Insn *in = b->insns; in < b->insns + b->count; rip += in->len, in++) {
+    for (unsigned i = 0, len = 1; i < b->count && len; i++, at += len) {
         g_string_truncate(text, 0);
-        x86_disas(in->bytes, in->len, rip, x86_code_bits(c), text);
-        log_printf("0x%08" PRIx64 ":  %-8s %s\n", rip, in->exec == x86_exec_stop ? "code" : "handler", text->str);
+        len = x86_disas(bytes + at, size - at, rip + at, x86_code_bits(c), text);
+        log_printf("0x%08" PRIx64 ":  %-8s %s\n", rip + at, v->handled >> i & 1 ? "handler" : "code", text->str);
     }
 }
 
@@ -165,10 +168,10 @@ unsigned dbt_count_in_line(Vcpu *vcpu)
     g_autoptr(GString) text = g_string_new(NULL);
     unsigned n = 0, len;
 
-    if (dbt_translate(v, b) != DBT_DONE || b->insns[0].exec != x86_exec_stop) {
+    if (dbt_translate(v, b) != DBT_DONE || (v->handled & 1)) {
         return 0;
     }
-    const uint8_t *p = (const uint8_t *)b->code - v->cache.exec, *end = v->cache.rw + v->cache.used;
+    const uint8_t *p = (const uint8_t *)b->code - v->cache.exec, *end = v->code_end;
     for (; p < end; p += len, n++) {
         g_string_truncate(text, 0);
         len = x86_disas(p, (size_t)(end - p), 0, 64, text);
@@ -211,7 +214,7 @@ void dbt_perfmap_close(DbtVcpu *v)
 void dbt_report_translated(const DbtVcpu *v, const Block *b)
 {
     if (log_on(LOG_OP)) {
-        log_ops(v->engine.cpu, b);
+        log_ops(v, b);
     }
     if (log_on(LOG_OUT_ASM)) {
         log_code(v, v->engine.cpu, b);

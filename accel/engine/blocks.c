@@ -71,7 +71,7 @@ static void invalidate(EngineVcpu *v, Block *b)
         unlink_from_page(v, b, b->tail_page);
     }
     b->key = KEY_INVALID;
-    for (unsigned i = 0; i < b->count; i++) {
+    for (unsigned i = 0; i < b->held; i++) {
         b->insns[i].exec = x86_exec_stop;
     }
     v->stats.invalidated++;
@@ -194,6 +194,7 @@ void blocks_flush(EngineVcpu *v)
     memset(v->hash, 0, sizeof(v->hash));
     g_hash_table_remove_all(v->page_blocks);
     v->arena_used = 0;
+    memset(v->spare, 0, sizeof(v->spare));
     v->stats.flushes++;
     if (v->engine->code->flushed) {
         v->engine->code->flushed(v);
@@ -296,19 +297,40 @@ static bool ends_block(const X86Insn *in)
     }
 }
 
-static void log_block(X86Cpu *c, const Block *b, uint64_t linear)
+unsigned blocks_bytes(const EngineVcpu *v, const Block *b, uint8_t *to, unsigned size)
 {
+    AddressSpace *mem = v->cpu->vcpu.mem;
+    unsigned n = MIN(b->bytes, size), first = MIN(n, PAGE_SIZE - (unsigned)(b->gpa & (PAGE_SIZE - 1)));
+    MemSection s;
+
+    if (!as_find(mem, b->gpa, &s) || !s.host) {
+        return 0;
+    }
+    as_read(mem, b->gpa, to, first);
+    if (n == first || !as_find(mem, b->tail_page, &s) || !s.host) {
+        return first;
+    }
+    as_read(mem, b->tail_page, to + first, n - first);
+    return n;
+}
+
+static void log_block(EngineVcpu *v, const Block *b, uint64_t linear)
+{
+    uint8_t bytes[BLOCK_INSNS * X86_INSN_MAX], *p = bytes;
+    const uint8_t *end = bytes + blocks_bytes(v, b, bytes, sizeof(bytes));
+    X86Cpu *c = v->cpu;
     g_autoptr(GString) text = g_string_new(NULL);
 
     log_printf("IN: cpu%u %04x:%" PRIx64 "\n", c->vcpu.index, c->seg[X86_CS].selector, c->regs[X86_RIP]);
     for (unsigned i = 0; i < b->count; i++) {
         const X86Insn *in = &b->insns[i];
         g_string_truncate(text, 0);
-        if (!in->len || !x86_disas(in->bytes, in->len, linear, x86_code_bits(c), text)) {
-            g_string_assign(text, "(no instruction)");
+        if (!in->len || end - p < in->len || !x86_disas(p, in->len, linear, x86_code_bits(c), text)) {
+            g_string_assign(text, in->len ? "(not in RAM)" : "(no instruction)");
         }
         log_printf("0x%08" PRIx64 ":  %s\n", linear, text->str);
         linear += in->len;
+        p += in->len;
     }
 }
 
@@ -337,7 +359,7 @@ static void finish(EngineVcpu *v, Block *b, uint64_t linear)
     v->stats.blocks++;
     v->stats.insns += b->count;
     if (log_on(LOG_IN_ASM)) {
-        log_block(v->cpu, b, linear);
+        log_block(v, b, linear);
     }
 }
 
@@ -406,6 +428,34 @@ static void link_page(EngineVcpu *v, Block *b, hwaddr page)
     g_hash_table_insert(v->page_blocks, page_key(page), b);
 }
 
+/* An array of n instructions: one that is free again, or a new one. */
+static X86Insn *take_insns(EngineVcpu *v, unsigned n)
+{
+    void *spare = v->spare[n];
+
+    if (spare) {
+        v->spare[n] = *(void **)spare;
+        return spare;
+    }
+    X86Insn *new = (X86Insn *)(void *)(v->arena + v->arena_used);
+    v->arena_used += n * sizeof(X86Insn);
+    return new;
+}
+
+X86Insn *blocks_room(EngineVcpu *v, unsigned most)
+{
+    return v->arena_used + most * sizeof(X86Insn) > ARENA_BYTES ? NULL : (X86Insn *)(void *)(v->arena + v->arena_used);
+}
+
+void blocks_hold(EngineVcpu *v, Block *b, unsigned n)
+{
+    *(void **)(void *)b->insns = v->spare[b->held];
+    v->spare[b->held] = b->insns;
+    b->insns = (X86Insn *)(void *)(v->arena + v->arena_used);
+    b->held = n;
+    v->arena_used += n * sizeof(X86Insn);
+}
+
 static Block *build(EngineVcpu *v, uint64_t linear, uint32_t key, hwaddr gpa, const uint8_t *host,
                     const MemSection *s)
 {
@@ -418,18 +468,21 @@ static Block *build(EngineVcpu *v, uint64_t linear, uint32_t key, hwaddr gpa, co
     if (v->arena_used + most > ARENA_BYTES) {
         blocks_flush(v);
     }
-    Block *b = host ? (Block *)(v->arena + v->arena_used) : v->outside;
-    *b = (Block){ .key = key, .gpa = gpa, .tail_page = NO_PAGE };
+    Block *b = host ? (Block *)(void *)(v->arena + v->arena_used) : &v->outside;
+    *b = (Block){ .key = key, .gpa = gpa, .tail_page = NO_PAGE, .insns = v->work };
     if (host) {
         flag_page(v, gpa, s);
         build_within(v, b, linear, host, avail);
     }
     bool keep = b->count || build_across(v, b, linear, host, avail);
     finish(v, b, linear);
+    b->held = b->count + 1u;
     if (!keep || b->bytes == 0 || b->bytes > avail) {
         b->key = KEY_INVALID;                   /* it is run once: nothing finds it again */
         return b;
     }
+    v->arena_used += sizeof(Block);
+    b->insns = memcpy(take_insns(v, b->held), v->work, b->held * sizeof(X86Insn));
     unsigned first = b->tail_page == NO_PAGE ? b->bytes : PAGE_SIZE - (gpa & (PAGE_SIZE - 1));
     note_granules(v, gpa, first);
     link_page(v, b, page_of(gpa));
@@ -442,7 +495,6 @@ static Block *build(EngineVcpu *v, uint64_t linear, uint32_t key, hwaddr gpa, co
     Block **slot = hash_slot(v, gpa);
     b->hash_next = *slot;
     *slot = b;
-    v->arena_used += (sizeof(Block) + (b->count + 1) * sizeof(X86Insn) + 15) & ~(size_t)15;
     return b;
 }
 
@@ -502,7 +554,6 @@ bool blocks_init(EngineVcpu *v, GError **errp)
         return false;
     }
     v->page_blocks = g_hash_table_new(NULL, NULL);
-    v->outside = g_malloc0(sizeof(Block) + 2 * sizeof(X86Insn));
     return true;
 }
 
@@ -510,5 +561,4 @@ void blocks_fini(EngineVcpu *v)
 {
     g_hash_table_destroy(v->page_blocks);
     munmap(v->arena, ARENA_BYTES);
-    g_free(v->outside);
 }

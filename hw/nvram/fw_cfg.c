@@ -10,7 +10,10 @@
  */
 #include "hw/fw_cfg.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 #include "core/device.h"
 #include "core/machine.h"
 #include "util/bits.h"
@@ -26,7 +29,9 @@ enum { NAME_SIZE = 56, DIR_ENTRY = 64, MAX_FILES = 0x1000, KEY_BITS = 0xbfff };
 static const uint64_t DMA_SIGNATURE = 0x51454d5520434647;       /* "QEMU CFG", big-endian */
 
 typedef struct Item {
-    uint8_t *data;
+    uint8_t *data;                      /* NULL: `len` bytes of the file `fd` from `part` on */
+    int fd;
+    uint64_t part;
     uint32_t len;
     bool writable;
     char *name;                         /* files only */
@@ -51,6 +56,9 @@ static void item_free(void *opaque)
 {
     Item *i = opaque;
 
+    if (i->fd >= 0) {
+        close(i->fd);
+    }
     g_free(i->data);
     g_free(i->name);
     g_free(i);
@@ -68,6 +76,7 @@ static Item *get_item(FwCfg *f, uint16_t key)
     if (!i) {
         i = g_new0(Item, 1);
         i->key = key;
+        i->fd = -1;
         g_hash_table_insert(f->items, GUINT_TO_POINTER(key), i);
     }
     return i;
@@ -86,6 +95,20 @@ void fw_cfg_add_bytes(FwCfg *f, uint16_t key, const void *data, size_t len)
 {
     g_assert(len <= UINT32_MAX);
     set_data(get_item(f, key), data, len);
+}
+
+bool fw_cfg_add_part(FwCfg *f, uint16_t key, const char *path, uint64_t offset, uint32_t len, GError **errp)
+{
+    Item *i = get_item(f, key);
+
+    i->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (i->fd < 0) {
+        error_set_errno(errp, errno, "cannot read %s", path);
+        return false;
+    }
+    i->part = offset;
+    i->len = len;
+    return true;
 }
 
 void fw_cfg_add_u16(FwCfg *f, uint16_t key, uint16_t v)
@@ -234,6 +257,23 @@ static void select_item(FwCfg *f, uint16_t key)
     }
 }
 
+/* n bytes that the item has. */
+static void read_data(const FwCfg *f, const Item *item, uint8_t *buf, uint32_t n)
+{
+    if (item->data) {
+        memcpy(buf, item->data + f->offset, n);
+        return;
+    }
+    for (uint32_t done = 0; done < n; ) {
+        ssize_t got = pread(item->fd, buf + done, n - done, (off_t)(item->part + f->offset + done));
+        if (got == 0 || (got < 0 && errno != EINTR)) {
+            memset(buf + done, 0, n - done);
+            break;
+        }
+        done += (uint32_t)MAX(got, 0);
+    }
+}
+
 /* The next len bytes of the item: zeros behind its end, and of an item that is not there. */
 static void read_item(FwCfg *f, uint8_t *buf, uint32_t len)
 {
@@ -242,7 +282,7 @@ static void read_item(FwCfg *f, uint8_t *buf, uint32_t len)
     uint32_t n = MIN(rest, len);
 
     if (n) {
-        memcpy(buf, item->data + f->offset, n);
+        read_data(f, item, buf, n);
         f->offset += n;
     }
     memset(buf + n, 0, len - n);

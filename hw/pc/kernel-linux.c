@@ -134,5 +134,5 @@ bool linux_load(BootImage *k, GError **errp)
     k->params.ebx = heap_end;
     return boot_add(k, "the setup code", setup_at, setup, setup_size, setup_size, errp) &&
            boot_add(k, "the command line", cmdline_at, k->append, cmdline_size, cmdline_size, errp) &&
-           boot_add(k, "the kernel", kernel_at, k->data + setup_size, kernel_size, kernel_size, errp);
+           boot_add_part(k, "the kernel", kernel_at, k->path, setup_size, kernel_size, errp);
 }

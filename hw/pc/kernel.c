@@ -15,8 +15,8 @@
 enum { KEY_PIECES = 0x2000 };
 enum { ROM_PNP = 0x20, ROM_PNP_SIZE = 32, ROM_PNP_CHECKSUM = 9, ROM_PARAMS = 0x40 };
 
-bool boot_add(BootImage *k, const char *what, uint64_t addr, const void *data, uint64_t len,
-              uint64_t mem_len, GError **errp)
+/* The next piece that the firmware loads is to lie there. */
+static bool place(BootImage *k, const char *what, uint64_t addr, uint64_t mem_len, GError **errp)
 {
     RomParams *p = &k->params;
     uint64_t ram = k->board->below_4g;
@@ -36,10 +36,27 @@ bool boot_add(BootImage *k, const char *what, uint64_t addr, const void *data, u
         error_set(errp, "%s: more than %u pieces to load", k->path, ROM_MAX_LOADS);
         return false;
     }
-    fw_cfg_add_bytes(k->board->fw_cfg, KEY_PIECES + p->n_loads, data, len);
     p->loads[p->n_loads] = (RomLoad){ KEY_PIECES + p->n_loads, addr, mem_len };
     p->n_loads++;
     return true;
+}
+
+bool boot_add(BootImage *k, const char *what, uint64_t addr, const void *data, uint64_t len,
+              uint64_t mem_len, GError **errp)
+{
+    bool ok = place(k, what, addr, mem_len, errp);
+
+    if (ok) {
+        fw_cfg_add_bytes(k->board->fw_cfg, KEY_PIECES + k->params.n_loads - 1, data, len);
+    }
+    return ok;
+}
+
+bool boot_add_part(BootImage *k, const char *what, uint64_t addr, const char *path, uint64_t offset, uint32_t len,
+                   GError **errp)
+{
+    return place(k, what, addr, len, errp) &&
+           fw_cfg_add_part(k->board->fw_cfg, KEY_PIECES + k->params.n_loads - 1, path, offset, len, errp);
 }
 
 GMappedFile *boot_map_file(BootImage *k, const char *what, const char *path, GError **errp)
@@ -84,7 +101,7 @@ bool boot_add_initrd(BootImage *k, uint64_t kernel_end, uint64_t limit, uint32_t
     }
     *addr = (top - size) & ~(uint64_t)(PAGE_SIZE - 1);
     *len = size;
-    return boot_add(k, "the initrd", *addr, g_mapped_file_get_contents(file), size, size, errp);
+    return boot_add_part(k, "the initrd", *addr, k->initrd, 0, size, errp);
 }
 
 void boot_enter_flat(BootImage *k, uint32_t entry, uint32_t eax, uint32_t ebx)

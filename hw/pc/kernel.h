@@ -37,6 +37,9 @@ typedef struct BootImage {
 /* len bytes at data, then zeros up to mem_len, are to lie at addr; what: "the kernel", for errors. */
 bool boot_add(BootImage *k, const char *what, uint64_t addr, const void *data, uint64_t len, uint64_t mem_len,
               GError **errp);
+/* The same of a file's bytes from offset on, which stay there. */
+bool boot_add_part(BootImage *k, const char *what, uint64_t addr, const char *path, uint64_t offset, uint32_t len,
+                   GError **errp);
 GMappedFile *boot_map_file(BootImage *k, const char *what, const char *path, GError **errp);
 /* The initrd as high as it may lie (below limit), above the kernel's end; addr and len are 0 for none. */
 bool boot_add_initrd(BootImage *k, uint64_t kernel_end, uint64_t limit, uint32_t *addr, uint32_t *len,

@@ -16,7 +16,7 @@
 
 #define ENGINE_INLINE inline __attribute__((always_inline))
 
-enum { BLOCK_INSNS = 32, JUMP_SIZE = 16384, HASH_BITS = 17, ARENA_BYTES = 72 << 20 };
+enum { BLOCK_INSNS = 32, JUMP_SIZE = 16384, HASH_BITS = 17, ARENA_BYTES = 56 << 20 };
 
 /* Key of a block, beside its address: MODE_*; what the accelerator adds (EngineVcpu.key_bits); whether
  * it is run alone and by handlers, for a log or a breakpoint; whether it is one instruction on purpose.
@@ -35,7 +35,8 @@ struct Block {
     hwaddr tail_page;           /* where its one instruction goes on, in another page; or NO_PAGE */
     Block *hash_next;
     Block *page_next[2];        /* in the lists of gpa's page, and of tail_page */
-    X86Insn insns[];
+    X86Insn *insns;             /* the block's, and a stop; of translated code: those that it hands to handlers */
+    unsigned held;              /* how many these are, stops included */
 };
 
 typedef struct JumpEntry {      /* from a linear address straight to its block */
@@ -88,7 +89,9 @@ struct EngineVcpu {
     GHashTable *page_blocks;    /* page number -> first Block */
     uint8_t *arena;
     size_t arena_used;
-    Block *outside;             /* for code that is not RAM: built anew each time */
+    void *spare[BLOCK_INSNS + 2];       /* arrays of so many instructions that are free again: first words are links */
+    X86Insn work[BLOCK_INSNS + 1];      /* of the block that is being built */
+    Block outside;              /* for code that is not RAM: built anew each time */
     struct { uint64_t blocks, insns, invalidated, dropped_pages, flushes, lookups; } stats;
 };
 
@@ -110,6 +113,12 @@ void blocks_fini(EngineVcpu *v);
 void blocks_flush(EngineVcpu *v);
 /* The block at a linear address, decoded if need be; raises what fetching raises. */
 Block *blocks_find(EngineVcpu *v, uint64_t linear, uint32_t key);
+/* For translated code: room for so many instructions at the arena's end, NULL: there is none; and those that were put
+ * there, in the place of all of the block's. */
+X86Insn *blocks_room(EngineVcpu *v, unsigned most);
+void blocks_hold(EngineVcpu *v, Block *b, unsigned n);
+/* The bytes of a block in RAM, as they are now: at most `size`.  How many there are. */
+unsigned blocks_bytes(const EngineVcpu *v, const Block *b, uint8_t *to, unsigned size);
 /* Bytes of a page that is flagged as code have changed. */
 void blocks_stored(X86Cpu *c, hwaddr gpa, unsigned len);
 void blocks_drop_page(EngineVcpu *v, hwaddr page);

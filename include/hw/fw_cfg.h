@@ -30,6 +30,9 @@ enum {                          /* item keys that firmware knows */
 
 /* The bytes are copied; an item that is there already is replaced. */
 void fw_cfg_add_bytes(FwCfg *f, uint16_t key, const void *data, size_t len);
+/* A part of a file, which is read when the guest reads it: large images take no memory here.  Where it has become
+ * shorter the guest finds zeros.  False: it cannot be opened. */
+bool fw_cfg_add_part(FwCfg *f, uint16_t key, const char *path, uint64_t offset, uint32_t len, GError **errp);
 void fw_cfg_add_u16(FwCfg *f, uint16_t key, uint16_t v);
 void fw_cfg_add_u32(FwCfg *f, uint16_t key, uint32_t v);
 void fw_cfg_add_u64(FwCfg *f, uint16_t key, uint64_t v);

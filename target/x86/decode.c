@@ -320,7 +320,6 @@ int x86_decode(X86Insn *in, const uint8_t *p, size_t avail, unsigned bits)
     if (bits != 64) {
         in->vvvv &= 7;                  /* its top bit counts only where it must be 1 */
     }
-    memcpy(in->bytes, p, c.pos);
     return in->len = c.pos;
 }
 

@@ -2,6 +2,7 @@
  * The firmware configuration device as a guest uses it: selector, data port, DMA, and guests that lie.
  */
 #include <string.h>
+#include <unistd.h>
 #include "core/machine.h"
 #include "hw/fw_cfg.h"
 #include "util/bits.h"
@@ -152,6 +153,30 @@ static void test_dma(void)
     bench_fini(&b);
 }
 
+/* A part of a file: as it is in the file when it is read; zeros where that has become shorter. */
+static void test_part(void)
+{
+    g_autofree char *path = g_strdup_printf("%s/fw_cfg-part-%d", g_get_tmp_dir(), (int)getpid());
+    g_autoptr(GError) err = NULL;
+    uint8_t buf[8] = { 0 };
+    Bench b;
+
+    bench_init(&b);
+    g_assert_false(fw_cfg_add_part(b.f, 0x8100, path, 3, 6, &err));
+    g_assert_nonnull(strstr(err->message, path));
+    g_assert_true(g_file_set_contents(path, "abc0123456789", 13, NULL));
+    g_assert_true(fw_cfg_add_part(b.f, 0x8101, path, 3, 6, NULL));
+    g_assert_cmphex(dma(&b, DESC, 0x8101u << 16 | DMA_SELECT | DMA_READ, 8, BUF), ==, 0);
+    as_read(b.m->mem, BUF, buf, 8);
+    g_assert_cmpmem(buf, 8, "012345\0\0", 8);
+    g_assert_cmpint(truncate(path, 5), ==, 0);
+    g_assert_cmphex(dma(&b, DESC, 0x8101u << 16 | DMA_SELECT | DMA_READ, 8, BUF), ==, 0);
+    as_read(b.m->mem, BUF, buf, 8);
+    g_assert_cmpmem(buf, 8, "01\0\0\0\0\0\0", 8);
+    unlink(path);
+    bench_fini(&b);
+}
+
 static void test_writable(void)
 {
     Bench b;
@@ -229,6 +254,7 @@ int main(int argc, char **argv)
     g_test_add_func("/fw_cfg/ports", test_ports);
     g_test_add_func("/fw_cfg/directory", test_directory);
     g_test_add_func("/fw_cfg/dma", test_dma);
+    g_test_add_func("/fw_cfg/part", test_part);
     g_test_add_func("/fw_cfg/writable", test_writable);
     g_test_add_func("/fw_cfg/hostile-dma", test_hostile_dma);
     g_test_add_func("/fw_cfg/on-select", test_on_select);

@@ -157,15 +157,15 @@ static bool aim(const X86Insn *in, uint64_t *regs)
     return true;
 }
 
-static void fail(const X86Insn *in, const uint64_t *regs, uint64_t flags, const char *what, uint64_t got,
-                 uint64_t want)
+static void fail(const X86Insn *in, const uint8_t *code, const uint64_t *regs, uint64_t flags, const char *what,
+                 uint64_t got, uint64_t want)
 {
     g_autoptr(GString) s = g_string_new(NULL);
     char name[32];
 
     x86_mnemonic(in, name, sizeof(name));
     for (unsigned i = 0; i < in->len; i++) {
-        g_string_append_printf(s, "%02x ", in->bytes[i]);
+        g_string_append_printf(s, "%02x ", code[i]);
     }
     for (unsigned i = 0; i < 16; i++) {
         g_string_append_printf(s, "\n  r%u=%016" G_GINT64_MODIFIER "x", i, regs[i]);
@@ -186,7 +186,7 @@ static unsigned unstable_flags(const X86Insn *in)
     }
 }
 
-static void compare(const X86Insn *in, const uint64_t *regs, uint64_t flags)
+static void compare(const X86Insn *in, const uint8_t *code, const uint64_t *regs, uint64_t flags)
 {
     const NativeState *s = native_state();
     bool trapped = s->signal == SIGFPE;
@@ -194,23 +194,23 @@ static void compare(const X86Insn *in, const uint64_t *regs, uint64_t flags)
                                          "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15" };
 
     if (s->signal && !trapped) {
-        fail(in, regs, flags, "the signal", 0, s->signal);
+        fail(in, code, regs, flags, "the signal", 0, s->signal);
     }
     if (trapped != (c->regs[X86_RIP] == AT_HANDLER)) {
-        fail(in, regs, flags, "#DE", c->regs[X86_RIP], trapped);
+        fail(in, code, regs, flags, "#DE", c->regs[X86_RIP], trapped);
     }
     for (unsigned i = 0; i < 16; i++) {
         if (i != X86_RSP && c->regs[i] != s->regs[i]) {
-            fail(in, regs, flags, names[i], c->regs[i], s->regs[i]);
+            fail(in, code, regs, flags, names[i], c->regs[i], s->regs[i]);
         }
     }
     unsigned mask = (FLAGS | FL_DF) & ~unstable_flags(in);
     if (!trapped && ((x86_rflags(c) ^ s->flags) & mask)) {
-        fail(in, regs, flags, "flags", x86_rflags(c) & mask, s->flags & mask);
+        fail(in, code, regs, flags, "flags", x86_rflags(c) & mask, s->flags & mask);
     }
     for (unsigned i = 0; i < NATIVE_MEMORY; i++) {
         if (guest_memory[i] != native_memory()[i]) {
-            fail(in, regs, flags, "memory", guest_memory[i], native_memory()[i]);
+            fail(in, code, regs, flags, "memory", guest_memory[i], native_memory()[i]);
         }
     }
 }
@@ -272,9 +272,9 @@ static bool run_one(const X86Row *r, unsigned bits)
         g_assert_cmpint(why, ==, RUN_HALTED);
         c->regs[X86_RIP]--;                 /* behind the HLT, there or in the handler of #DE */
         if (c->regs[X86_RIP] != AT_HANDLER && c->regs[X86_RIP] != rip + len) {
-            fail(&in, regs, flags, "rip", c->regs[X86_RIP], rip + len);
+            fail(&in, code, regs, flags, "rip", c->regs[X86_RIP], rip + len);
         }
-        compare(&in, regs, flags);
+        compare(&in, code, regs, flags);
     }
     return true;
 }

@@ -53,12 +53,12 @@ static bool runnable(const X86Row *r)
 }
 
 /* On RAX, RCX, RDX and RBX: ModRM names RCX (or the reg field of the opcode) and RBX. */
-static int build(const X86Row *r, unsigned opcode, unsigned size, X86Insn *in)
+static int build(const X86Row *r, unsigned opcode, unsigned size, X86Insn *in, uint8_t b[X86_INSN_MAX + 1])
 {
-    uint8_t b[X86_INSN_MAX + 1] = { 0 };
     unsigned n = 0;
     uint64_t imm = random_value();
 
+    memset(b, 0, X86_INSN_MAX + 1);
     if (size == 16) {
         b[n++] = 0x66;
     }
@@ -79,12 +79,12 @@ static int build(const X86Row *r, unsigned opcode, unsigned size, X86Insn *in)
         imm |= 1;                       /* a shift by 0 writes no flags */
         imm &= ~0x20ull;
     }
-    memcpy(b + n, &imm, MIN(8, sizeof(b) - n));
-    int len = x86_decode(in, b, sizeof(b), 64);
+    memcpy(b + n, &imm, MIN(8, X86_INSN_MAX + 1 - n));
+    int len = x86_decode(in, b, X86_INSN_MAX + 1, 64);
     return in->row == r ? len : -1;
 }
 
-static uint32_t run_with(const X86Insn *in, const uint64_t regs[16], uint32_t flags)
+static uint32_t run_with(const X86Insn *in, const uint8_t *bytes, const uint64_t regs[16], uint32_t flags)
 {
     NativeState *s = native_state();
 
@@ -95,7 +95,7 @@ static uint32_t run_with(const X86Insn *in, const uint64_t regs[16], uint32_t fl
     s->fx[25] = 0x1f;
     memcpy(s->regs, regs, sizeof(s->regs));
     s->flags = FL_1 | FL_IF | flags;
-    native_run(in->bytes, in->len);
+    native_run(bytes, in->len);
     if (s->signal && in->row->op == OP_NOP && in->opcode == 0x0d) {
         return flags;                   /* 0F 0D with a register: Intel's NOP, #UD on AMD */
     }
@@ -106,7 +106,7 @@ static uint32_t run_with(const X86Insn *in, const uint64_t regs[16], uint32_t fl
     return s->flags & FL_STATUS;
 }
 
-static void check(const X86Insn *in)
+static void check(const X86Insn *in, const uint8_t *bytes)
 {
     const X86Row *r = in->row;
     uint64_t regs[16];
@@ -115,7 +115,7 @@ static void check(const X86Insn *in)
         regs[i] = random_value();
     }
     regs[X86_RCX] = (regs[X86_RCX] & ~0x1eull) | 1;     /* the count in CL: 1 */
-    uint32_t clear = run_with(in, regs, 0), set = run_with(in, regs, FL_STATUS);
+    uint32_t clear = run_with(in, bytes, regs, 0), set = run_with(in, bytes, regs, FL_STATUS);
     uint32_t kept = FL_STATUS & ~(r->flags_written | r->flags_undefined);
     uint32_t wrong = ((clear & kept) | (~set & kept));
 
@@ -145,8 +145,9 @@ static void test_flag_columns(void)
                 for (unsigned size = 16; size <= 64; size *= 2) {
                     for (unsigned n = 0; n < 40; n++) {
                         X86Insn in;
-                        if (build(r, op, size, &in) > 0) {
-                            check(&in);
+                        uint8_t bytes[X86_INSN_MAX + 1];
+                        if (build(r, op, size, &in, bytes) > 0) {
+                            check(&in, bytes);
                             runs++;
                         }
                     }

@@ -248,7 +248,7 @@ static unsigned cases_of_a_row;
 
 enum { OPERAND_MAX = 512 };
 
-static void run_case(Counts *n, X86Insn *in, unsigned bits)
+static void run_case(Counts *n, X86Insn *in, const uint8_t *bytes, unsigned bits)
 {
     NativeState *s = native_state();
     uint8_t before[OPERAND_MAX + 16], after[OPERAND_MAX + 16];
@@ -275,7 +275,7 @@ static void run_case(Counts *n, X86Insn *in, unsigned bits)
     int got = run_guest(in);
     memcpy(after, native_memory() + 64, sizeof(after));
     memcpy(native_memory() + 64, before, sizeof(before));
-    native_run(in->bytes, in->len);
+    native_run(bytes, in->len);
     int want = native_vector(s->signal, in->row);
     if (!in->mod3) {
         blank_pointers(in, mem);
@@ -289,10 +289,10 @@ static void run_case(Counts *n, X86Insn *in, unsigned bits)
     if (got != want || states_differ(s, &d) || memcmp(after, native_memory() + 64, sizeof(after))) {
         GString *text = g_string_new(NULL);
         for (unsigned i = 0; i < in->len; i++) {
-            g_string_append_printf(text, "%02x", in->bytes[i]);
+            g_string_append_printf(text, "%02x", bytes[i]);
         }
         g_string_append_c(text, ' ');
-        x86_disas(in->bytes, in->len, 0, bits, text);
+        x86_disas(bytes, in->len, 0, bits, text);
         g_printerr("%u-bit %s: exception %d, native %d; %s %u is %" PRIx64 ", native %" PRIx64 "; memory %s\n",
                    bits, text->str, got, want, d.what, d.number, d.guest, d.native,
                    memcmp(after, native_memory() + 64, sizeof(after)) ? "differs" : "same");
@@ -387,14 +387,14 @@ static unsigned put_opcode(const X86Row *r, uint8_t *b, unsigned rex, bool op66)
 }
 
 /* A random encoding of the row; false: this one is not to be run. */
-static bool random_form(const X86Row *r, X86Insn *in, unsigned bits)
+static bool random_form(const X86Row *r, X86Insn *in, uint8_t b[X86_INSN_MAX + 1], unsigned bits)
 {
-    uint8_t b[16] = { 0 };
     bool memory = r->mod == 1 || (r->mod == 0 && below(2));
     unsigned rex = bits == 64 && below(2) ? 0x40 | below(16) : 0;
     unsigned reg = r->reg == 8 ? below(8) : r->reg, rm = below(8);
     bool op66 = uses_v(r) && below(3) == 0;
 
+    memset(b, 0, X86_INSN_MAX + 1);
     if (r->op == OP_FNSTENV || r->op == OP_FLDENV || r->op == OP_FNSAVE || r->op == OP_FRSTOR) {
         op66 = below(2);
     }
@@ -419,7 +419,7 @@ static bool random_form(const X86Row *r, X86Insn *in, unsigned bits)
         }
     }
     b[n] = below(4) || bits != 64 ? below(128) : below(256);
-    int len = x86_decode(in, b, sizeof(b), bits);
+    int len = x86_decode(in, b, X86_INSN_MAX + 1, bits);
     return len > 0 && in->row == r && in->base != X86_RSP;
 }
 
@@ -457,9 +457,10 @@ static void test_row(Counts *n, const X86Row *r)
 
     for (unsigned i = 0; i < ATTEMPTS * cases_of_a_row && ran < cases_of_a_row; i++) {
         X86Insn in;
+        uint8_t bytes[X86_INSN_MAX + 1];
         unsigned bits = below(4) || only_64(r) ? 64 : 32;
-        if (random_form(r, &in, bits)) {
-            run_case(n, &in, bits);
+        if (random_form(r, &in, bytes, bits)) {
+            run_case(n, &in, bytes, bits);
             ran++;
         }
     }
@@ -541,11 +542,12 @@ static void test_fault_rules_of(const X86Row *r)
     bool sse = (!r->enc && has_kind(r, "VWU")) || r->op == OP_LDMXCSR || r->op == OP_STMXCSR;
     bool mmx = has_kind(r, "PQN") || r->op == OP_EMMS, x87 = r->words & IN_X87, wait = r->op == OP_WAIT;
     bool fx = r->op == OP_FXSAVE || r->op == OP_FXRSTOR;
+    uint8_t bytes[X86_INSN_MAX + 1];
     X86Insn in;
 
     do {
         random_cpu(64);
-    } while (!random_form(r, &in, 64));
+    } while (!random_form(r, &in, bytes, 64));
     if (has_kind(r, "VWU") && has_kind(r, "Q") && !in.mod3) {
         mmx = false;                    /* CVTPI2PS from memory touches no MMX register */
     }

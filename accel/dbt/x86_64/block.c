@@ -275,16 +275,70 @@ static bool leaves_block(const X86Insn *in)
     }
 }
 
+/* A copy stays when the code is there; NULL: a stop. */
+static const X86Insn *keep(Trans *t, const X86Insn *in)
+{
+    static const X86Insn stop = { .exec = x86_exec_stop };
+    X86Insn *kept = &t->kept[t->n_kept++];
+
+    *kept = in ? *in : stop;
+    kept->number = (uint8_t)t->i;
+    return kept;
+}
+
+void trans_point_to(Trans *t, unsigned to, unsigned i)
+{
+    uint8_t *at = emit_rip_op(&t->e, E_W, 0x8d, to);
+
+    t->use[t->n_uses % MAX_USES] = (InsnUse){ at, i };
+    t->n_uses++;
+}
+
+/* The instructions that were pointed to, behind the code.  False: another processor is just changing them, or they
+ * are too many. */
+static bool emit_insns(Trans *t)
+{
+    uint8_t bytes[BLOCK_INSNS * X86_INSN_MAX];
+    unsigned size = t->n_uses ? blocks_bytes(&t->v->engine, t->b, bytes, sizeof(bytes)) : 0, at = 0;
+
+    for (unsigned i = 0; i < t->b->count && t->n_uses <= MAX_USES; at += t->b->insns[i++].len) {
+        const uint8_t *to = t->e.p;
+        unsigned len = t->b->insns[i].len;
+        bool used = false;
+        X86Insn again;
+
+        for (unsigned k = 0; k < t->n_uses; k++) {
+            if (t->use[k].insn == i) {
+                used = true;
+                emit_aim(t->use[k].at, to);
+            }
+        }
+        if (!used) {
+            continue;
+        }
+        if (at + len > size || x86_decode(&again, bytes + at, len, x86_code_bits(t->c)) != (int)len) {
+            return false;
+        }
+        emit8(&t->e, i);
+        emit8(&t->e, len);
+        for (unsigned k = 0; k < len; k++) {
+            emit8(&t->e, bytes[at + k]);
+        }
+    }
+    return t->n_uses <= MAX_USES;
+}
+
 /* The call covers the instructions behind that have no translator either: x86_next() goes from one to
  * the next.  *call is where the thunk's displacement lies. */
 static void emit_handlers(Trans *t, uint8_t **call)
 {
+    const X86Insn *in = keep(t, t->in);
     DbtVcpu *v = t->v;
 
     if (!*call) {
         trans_flags_saved(t);
         trans_live_point(t);
-        emit_imm(&t->e, H_T0, (uintptr_t)t->in);
+        emit_imm(&t->e, H_T0, (uintptr_t)in);
         emit_imm(&t->e, H_T1, (uint32_t)t->next);
         emit_call_to(&t->e, v->thunk.handlers);
         *call = t->e.p - 4;
@@ -329,7 +383,7 @@ static void emit_slow_ways(Trans *t)
         t->x87_last = t->slow[k - 1].x87_last;
         trans_live_point(t);
         for (unsigned last = i + t->slow[k - 1].count; i < last; i++) {
-            emit_imm(&t->e, H_T0, (uintptr_t)&t->b->insns[i]);
+            trans_point_to(t, H_T0, i);
             emit_imm(&t->e, H_T1, (uint32_t)offset_of(t->b, i + 1));
             emit_call_to(&t->e, t->resume[i] ? t->v->thunk.slow : t->v->thunk.slow_last);
         }
@@ -461,6 +515,15 @@ static void emit_no_budget(Trans *t, uint8_t *jump)
     emit_jmp_to(&t->e, t->v->thunk.budget);
 }
 
+/* Behind the last of the instructions that one call covers. */
+static void end_of_calls(Trans *t, uint8_t **call)
+{
+    if (*call) {
+        keep(t, NULL);
+        *call = NULL;
+    }
+}
+
 static void emit_body(Trans *t, uint64_t *handled)
 {
     Block *b = t->b;
@@ -476,7 +539,7 @@ static void emit_body(Trans *t, uint64_t *handled)
         t->ended = false;
         t->together = 1;
         if (translate && translate(t)) {
-            call = NULL;
+            end_of_calls(t, &call);
         } else {
             back_to(t, &start);
             emit_handlers(t, &call);
@@ -492,6 +555,7 @@ static void emit_body(Trans *t, uint64_t *handled)
             }
         }
     }
+    end_of_calls(t, &call);
     if (!t->ended) {
         t->i = b->count - 1;
         emit_exit(t, t->at, t->i);
@@ -502,10 +566,13 @@ DbtResult dbt_translate(DbtVcpu *v, Block *b)
 {
     X86Cpu *c = v->engine.cpu;
     Trans t = { .v = v, .c = c, .b = b, .code64 = (b->key & MODE_CODE) == MODE_CODE64 };
-    uint64_t handled = 0;
 
     if (!worth_it(&t)) {
         return DBT_NOT_WORTH_IT;
+    }
+    t.kept = blocks_room(&v->engine, KEPT_MOST);
+    if (!t.kept) {
+        return DBT_NO_ROOM;
     }
     uint8_t *start = v->cache.rw + ((v->cache.used + 15) & ~(size_t)15);
     t.e = (Emit){ .p = start, .end = v->cache.rw + v->cache.size };
@@ -522,7 +589,8 @@ DbtResult dbt_translate(DbtVcpu *v, Block *b)
     uint8_t *entry = t.e.p;
     trans_tail_check(&t, &tail);
     uint8_t *no_budget = emit_count(&t);
-    emit_body(&t, &handled);
+    v->handled = 0;
+    emit_body(&t, &v->handled);
     emit_side_exits(&t);
     trans_share_misses(&t);
     trans_stack_misses(&t);
@@ -533,15 +601,13 @@ DbtResult dbt_translate(DbtVcpu *v, Block *b)
     if (no_budget) {
         emit_no_budget(&t, no_budget);
     }
-    if (t.e.full) {
+    v->code_end = t.e.p;
+    bool same = t.e.full || emit_insns(&t);
+    if (t.e.full || !same) {
         g_array_set_size(v->links, n_links);
-        return DBT_NO_ROOM;
+        return t.e.full ? DBT_NO_ROOM : DBT_NOT_WORTH_IT;
     }
-    for (unsigned i = 0; i < b->count; i++) {
-        if (!(handled >> i & 1)) {
-            b->insns[i].exec = x86_exec_stop;
-        }
-    }
+    blocks_hold(&v->engine, b, t.n_kept);
     v->cache.used = (size_t)(t.e.p - v->cache.rw);
     v->stats.translated++;
     v->stats.insns += b->count;

@@ -48,7 +48,7 @@ static const uint8_t *loader(const Trans *t, unsigned part)
 /* The loaders want to know where to go on if they cannot. */
 static void emit_load_call(Trans *t, unsigned part, unsigned i, int32_t at)
 {
-    emit_imm(&t->e, H_T0, (uintptr_t)&t->b->insns[i]);
+    trans_point_to(t, H_T0, i);
     emit_imm(&t->e, H_T1, (uint32_t)at);
     emit_call_to(&t->e, loader(t, part));
 }

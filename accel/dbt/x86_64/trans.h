@@ -93,6 +93,14 @@ typedef struct StackMiss {
     uint8_t x87_last;
 } StackMiss;
 
+/* A displacement in the code that leads to a DbtInsn. */
+enum { MAX_USES = 2 * BLOCK_INSNS };
+
+typedef struct InsnUse {
+    uint8_t *at;
+    unsigned insn;
+} InsnUse;
+
 typedef struct IndirectMiss {   /* jumps of trans_exit_indirect() to what asks for the block; NULL: none */
     uint8_t *other, *old;
     int32_t pop;
@@ -128,7 +136,16 @@ typedef struct Trans {
     StackMiss stack_miss[STACK_MISSES];
     unsigned n_stack_miss;
     IndirectMiss indirect;
+    X86Insn *kept;              /* what is always left to handlers: at the end of the arena */
+    unsigned n_kept;
+    InsnUse use[MAX_USES];
+    unsigned n_uses;
 } Trans;
+
+enum { KEPT_MOST = 2 * BLOCK_INSNS };   /* a stop behind those that a call runs one after another */
+
+/* The host's register `to` points to the DbtInsn of instruction i. */
+void trans_point_to(Trans *t, unsigned to, unsigned i);
 
 typedef bool TransFn(Trans *t);
 extern TransFn *const trans_table[OP_COUNT];

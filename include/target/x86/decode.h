@@ -55,7 +55,7 @@ typedef struct X86Insn {
     uint8_t evex_b, rounding;       /* broadcast, or rounding (0 to even, 1 down, 2 up, 3 to zero) and SAE */
     uint8_t evex_r;                 /* EVEX.R', in `reg` already where that is a vector */
     uint8_t modrm_at, imm_at;       /* where they lie in the instruction's bytes */
-    uint8_t bytes[15];              /* for re-emission and logs */
+    uint8_t number;                 /* in its block: the accelerator's */
 } X86Insn;
 
 enum { X86_DECODE_UD = -1, X86_DECODE_SHORT = -2, X86_DECODE_LONG = -3 };
