@@ -404,16 +404,26 @@ static bool at_repeated_string(X86Cpu *c)
         ((in.opcode >= 0xa4 && in.opcode <= 0xaf) || (in.opcode >= 0x6c && in.opcode <= 0x6f));
 }
 
+/* Asked to stop in the middle of one it does so behind it, since the other side does not know of the middle. */
 static RunExit step(Accel *a, Vcpu *v, GError **errp)
 {
     X86Cpu *c = x86_cpu(v);
     uint64_t at = c->regs[X86_RIP];
-    bool again = at_repeated_string(c);
+    bool again = at_repeated_string(c), begun = false, stop = false;
     RunExit why;
 
     do {
         why = a->ops->run(a, v, 1, errp);
+        if (why == RUN_REQUEST && begun) {
+            vcpu_lower(v, VCPU_STOP);
+            stop = true;
+            why = RUN_BUDGET;
+        }
+        begun = true;
     } while (again && why == RUN_BUDGET && c->regs[X86_RIP] == at);
+    if (stop) {
+        vcpu_raise(v, VCPU_STOP);
+    }
     if (why != RUN_REQUEST && why != RUN_FAILED) {
         c->insn_count++;
     }

@@ -109,6 +109,7 @@ static void ring3(gconstpointer data)
             x86_seg_set(c, i, 0x23, 0, ~0u, AR_P | AR_S | AR_RW | AR_A | AR_DB | AR_G | 3 << 5);
         }
     }
+    c->tr = (X86Segment){ .selector = 0x40, .limit = 0xfff, .ar = AR_P | SYS_TSS32_BUSY | AR_G };      /* pages: G is not kept */
     c->regs[X86_R8] = 0x9e3779b97f4a7c15;
     c->regs[X86_RBX] = 1;
     x86_mode_changed(c);
@@ -118,6 +119,52 @@ static void ring3(gconstpointer data)
     g_assert_no_error(err);
     g_assert_cmpint(why, ==, RUN_BUDGET);
     g_assert_cmpuint(c->regs[X86_RBX], >, 7 * STEPS / 10 - 14);
+    bench_free(b);
+}
+
+typedef struct Nuisance { Vcpu *vcpu; int enough; } Nuisance;
+
+static gpointer stop_often(gpointer opaque)
+{
+    Nuisance *n = opaque;
+
+    while (!g_atomic_int_get(&n->enough)) {
+        vcpu_raise(n->vcpu, VCPU_STOP);
+        g_usleep(2000);
+    }
+    return NULL;
+}
+
+/* Who asks to stop in the middle of a string instruction, of which a step does one element, finds none half done. */
+static void stopped_often(gconstpointer data)
+{
+    static const uint8_t code[] = {
+        0xfc, 0xb9, 0x00, 0x04, 0xbf, 0x10, 0x60, 0xf3, 0xaa,       /* cld; mov cx, 1024; mov di, 6010h; rep stosb */
+        0x66, 0x31, 0xc0, 0x66, 0xe7, 0xf4, 0xf4,                   /* xor eax, eax; out 0f4h, eax; hlt */
+    };
+    const Case *t = data;
+    g_autoptr(GError) err = NULL;
+    RunExit why = RUN_BUDGET;
+    unsigned stops = 0;
+
+    if (!kvm_usable()) {
+        return;
+    }
+    Bench *b = bench_checked(t->a, t->b);
+    Nuisance n = { &b->c[0]->vcpu };
+    bench_load(b, code, sizeof(code));
+    GThread *thread = g_thread_new("nuisance", stop_often, &n);
+    while (why == RUN_BUDGET || why == RUN_REQUEST) {
+        why = b->a->ops->run(b->a, &b->c[0]->vcpu, 1000, &err);
+        stops += why == RUN_REQUEST;
+        vcpu_lower(&b->c[0]->vcpu, VCPU_STOP);
+    }
+    g_atomic_int_set(&n.enough, true);
+    g_thread_join(thread);
+    g_test_message("%s, %u stops", err ? err->message : "they agree", stops);
+    g_assert_no_error(err);
+    g_assert_cmpint(why, ==, RUN_HALTED);
+    g_assert_cmpuint(stops, >, 0);
     bench_free(b);
 }
 
@@ -151,6 +198,10 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < G_N_ELEMENTS(both); i++) {
         g_autofree char *name = g_strdup_printf("/kvm/check/%s-%s/ring3", both[i].a, both[i].b);
         g_test_add_data_func(name, &both[i], ring3);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(both); i++) {
+        g_autofree char *name = g_strdup_printf("/kvm/check/%s-%s/stopped-often", both[i].a, both[i].b);
+        g_test_add_data_func(name, &both[i], stopped_often);
     }
     g_test_add_func("/kvm/check/two-of-them", two_of_them);
     return g_test_run();
