@@ -109,7 +109,7 @@ static void ring3(gconstpointer data)
             x86_seg_set(c, i, 0x23, 0, ~0u, AR_P | AR_S | AR_RW | AR_A | AR_DB | AR_G | 3 << 5);
         }
     }
-    c->tr = (X86Segment){ .selector = 0x40, .limit = 0xfff, .ar = AR_P | SYS_TSS32_BUSY | AR_G };      /* pages: G is not kept */
+    c->tr = (X86Segment){ .selector = 0x40, .limit = 0xfff, .ar = AR_P | SYS_TSS32_BUSY | AR_G };   /* G is not kept */
     c->regs[X86_R8] = 0x9e3779b97f4a7c15;
     c->regs[X86_RBX] = 1;
     x86_mode_changed(c);
