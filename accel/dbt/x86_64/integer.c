@@ -16,9 +16,11 @@ static bool binary(Trans *t, unsigned how)
         if (r->operand[1].kind == OPK_G) {
             return trans_rm_reg(t, bits, how, false);
         }
-        /* 82 is 80 in 32-bit code, and no instruction in the host's */
-        return trans_rm(t, bits, lock, in->opcode == 0x82 ? 0x80 : in->opcode, in->modrm >> 3 & 7, how,
-                       r->operand[1].size == OPS_c || r->operand[1].size == OPS_b ? 1 : -1);
+        /* What not every host has is emitted as its twin: 82 is 80 in 32-bit code; F6 and F7 /1 are TEST, too, but in
+         * the APM alone (volume 3, table A-6), and QEMU's processor has not got them. */
+        return trans_rm(t, bits, lock, in->opcode == 0x82 ? 0x80 : in->opcode,
+                        r->op == OP_TEST ? 0 : in->modrm >> 3 & 7, how,
+                        r->operand[1].size == OPS_c || r->operand[1].size == OPS_b ? 1 : -1);
     case OPK_G:
         return trans_reg_rm(t, bits, bits, 0, how, 0);
     case OPK_AL: case OPK_rAX:                      /* in->rm is 0 where there is no ModRM */
