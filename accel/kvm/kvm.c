@@ -57,7 +57,9 @@ static bool make_vm(Kvm *k, const KeyVals *options, GError **errp)
 {
     uint64_t identity_map = IDENTITY_MAP_AT;
 
-    k->vm = ioctl(k->fd, KVM_CREATE_VM, 0);
+    do {                                        /* a signal may come in between, for whomever */
+        k->vm = ioctl(k->fd, KVM_CREATE_VM, 0);
+    } while (k->vm < 0 && errno == EINTR);
     if (k->vm < 0) {
         return kvm_failed(errp, errno, "KVM cannot make a virtual machine");
     }

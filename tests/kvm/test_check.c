@@ -5,7 +5,9 @@
 #include "kvm_harness.h"
 
 #include <glib/gstdio.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 typedef struct Case { const char *a, *b, *program; } Case;
@@ -168,6 +170,33 @@ static void stopped_often(gconstpointer data)
     bench_free(b);
 }
 
+static void nothing(int sig) { }
+
+/* Nor do signals that the kernel comes out for change what a step does. */
+static void signalled_often(gconstpointer data)
+{
+    static const uint8_t code[] = {
+        0xfc, 0xb9, 0x00, 0x04, 0xbf, 0x10, 0x60, 0xf3, 0xaa,       /* cld; mov cx, 1024; mov di, 6010h; rep stosb */
+        0xb9, 0x00, 0x02, 0x40, 0xe2, 0xfd,                         /* mov cx, 512; inc ax; loop to it */
+        0x66, 0x31, 0xc0, 0x66, 0xe7, 0xf4, 0xf4,                   /* xor eax, eax; out 0f4h, eax; hlt */
+    };
+    const struct itimerval often = { { .tv_usec = 700 }, { .tv_usec = 700 } }, never = { 0 };
+    const Case *t = data;
+    g_autoptr(GError) err = NULL;
+
+    if (!kvm_usable()) {
+        return;
+    }
+    Bench *b = bench_checked(t->a, t->b);
+    bench_load(b, code, sizeof(code));
+    g_assert_cmpint(b->a->ops->run(b->a, &b->c[0]->vcpu, 1, &err), ==, RUN_BUDGET);     /* which makes B */
+    signal(SIGALRM, nothing);
+    setitimer(ITIMER_REAL, &often, NULL);
+    run_to_halt(b);
+    setitimer(ITIMER_REAL, &never, NULL);
+    bench_free(b);
+}
+
 static void two_of_them(void)
 {
     g_autoptr(GError) err = NULL;
@@ -202,6 +231,10 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < G_N_ELEMENTS(both); i++) {
         g_autofree char *name = g_strdup_printf("/kvm/check/%s-%s/stopped-often", both[i].a, both[i].b);
         g_test_add_data_func(name, &both[i], stopped_often);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(both); i++) {
+        g_autofree char *name = g_strdup_printf("/kvm/check/%s-%s/signalled-often", both[i].a, both[i].b);
+        g_test_add_data_func(name, &both[i], signalled_often);
     }
     g_test_add_func("/kvm/check/two-of-them", two_of_them);
     return g_test_run();
