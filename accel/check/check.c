@@ -107,7 +107,7 @@ static RunExit run_b(Check *k, uint64_t n, GError **errp)
 
 static bool compare(Check *k, RunExit why, RunExit why_b, GString *out)
 {
-    bool same = compare_cpus(k->cpu, k->twin->cpu, out);
+    bool same = compare_cpus(k->cpu, k->twin->cpu, !k->steps_a && !k->steps_b, out);
 
     same &= check_compare_memory(k, out);
     if ((why == RUN_SHUTDOWN) != (why_b == RUN_SHUTDOWN)) {

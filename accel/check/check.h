@@ -128,8 +128,9 @@ uint64_t check_insn_count(const Accel *a, Vcpu *v);
 
 /* ---- compare.c ---- */
 
-/* True: they agree; else a line for each register that differs goes to `out`. */
-bool compare_cpus(const X86Cpu *a, const X86Cpu *b, GString *out);
+/* True: they agree; else a line for each register that differs goes to `out`.  hidden_too: so does what is kept of a
+ * descriptor and no instruction shows, which hardware keeps in its own way. */
+bool compare_cpus(const X86Cpu *a, const X86Cpu *b, bool hidden_too, GString *out);
 bool compare_page(hwaddr page, const uint8_t *a, const uint8_t *b, GString *out);
 
 /* ---- capture.c ---- */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include "target/x86/alu.h"
 #include "target/x86/fields.h"
+#include "target/x86/segments.h"
 
 /* Of a register's place in its array: what a person calls it. */
 static char *name_of(const X86Field *f, unsigned i)
@@ -37,7 +38,14 @@ static bool only_granularity(const X86Field *f, uint64_t a, uint64_t b)
     return g_str_has_suffix(f->name, ".ar") && !((a ^ b) & ~(uint64_t)AR_G);
 }
 
-bool compare_cpus(const X86Cpu *a, const X86Cpu *b, GString *out)
+/* In IA-32e mode a null selector may be loaded, and what the processor keeps of it is its own (volume 3A, 5.4.1.1). */
+static bool of_null_selector(const X86Field *f, const X86Cpu *c, unsigned i)
+{
+    return (c->efer & EFER_LMA) && (!strcmp(f->name, "seg.limit") || !strcmp(f->name, "seg.ar"))
+        && x86_selector_is_null(c->seg[i].selector);
+}
+
+bool compare_cpus(const X86Cpu *a, const X86Cpu *b, bool hidden_too, GString *out)
 {
     bool same = true;
 
@@ -53,7 +61,7 @@ bool compare_cpus(const X86Cpu *a, const X86Cpu *b, GString *out)
             uint64_t u = 0, v = 0;
             memcpy(&u, x, f->size);
             memcpy(&v, y, f->size);
-            if (only_granularity(f, u, v)) {
+            if (!hidden_too && (only_granularity(f, u, v) || of_null_selector(f, a, i))) {
                 continue;
             }
             if (f->offset == offsetof(X86Cpu, cc)) {

@@ -76,7 +76,55 @@ static void awkward(gconstpointer data)
     bench_free(b);
 }
 
-/* 64-bit code in ring 3, which runs on the hardware everywhere. */
+/* In long mode, with the first 2 MiB for all to use. */
+static Bench *bench_64(const Case *t, const uint8_t *code, size_t len, unsigned cpl)
+{
+    enum { PML4 = 0x10000, PRESENT_USER = 7, LARGE = 1 << 7, GDT = 0x8000 };
+    const uint64_t tables[3] = { (PML4 + 0x1000) | PRESENT_USER, (PML4 + 0x2000) | PRESENT_USER, PRESENT_USER | LARGE };
+    const uint64_t gdt[2] = { 0, 0x00af9b000000ffff };
+    Bench *b = bench_checked(t->a, t->b);
+    X86Cpu *c = b->c[0];
+
+    for (unsigned i = 0; i < 3; i++) {
+        as_write(b->m->mem, PML4 + i * 0x1000, &tables[i], sizeof(tables[i]));
+    }
+    as_write(b->m->mem, GDT, gdt, sizeof(gdt));
+    c->gdt.base = GDT;
+    c->gdt.limit = sizeof(gdt) - 1;
+    bench_load(b, code, len);
+    c->cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
+    c->cr3 = PML4;
+    c->cr4 = CR4_PAE | CR4_OSFXSR;
+    c->efer = EFER_LME | EFER_LMA;
+    c->cpl = cpl;
+    x86_seg_set(c, X86_CS, cpl ? 0x2b : 8, 0, ~0u, AR_P | AR_S | AR_CODE | AR_RW | AR_A | AR_L | AR_G | cpl << 5);
+    for (unsigned i = 0; i < X86_SEGS; i++) {
+        if (i != X86_CS) {
+            x86_seg_set(c, i, 0x20 | cpl, 0, ~0u, AR_P | AR_S | AR_RW | AR_A | AR_DB | AR_G | cpl << 5);
+        }
+    }
+    c->tr = (X86Segment){ .selector = 0x40, .limit = 0xfff, .ar = AR_P | SYS_TSS32_BUSY | AR_G };   /* G is not kept */
+    c->regs[X86_RSP] = 0x7000;
+    c->regs[X86_R8] = 0x9e3779b97f4a7c15;
+    c->regs[X86_RBX] = 1;
+    x86_mode_changed(c);
+    b->a->ops->flush(b->a, &c->vcpu);
+    return b;
+}
+
+enum { STEPS_64 = 60 };
+
+static void run_64(Bench *b)
+{
+    g_autoptr(GError) err = NULL;
+    RunExit why = b->a->ops->run(b->a, &b->c[0]->vcpu, STEPS_64, &err);
+
+    g_test_message("%s", err ? err->message : "they agree");
+    g_assert_no_error(err);
+    g_assert_cmpint(why, ==, RUN_BUDGET);
+}
+
+/* In ring 3, which runs on the hardware everywhere. */
 static void ring3(gconstpointer data)
 {
     static const uint8_t code[] = {
@@ -86,41 +134,32 @@ static void ring3(gconstpointer data)
         0x66, 0x0f, 0xef, 0xc1, 0xf2, 0x0f, 0x2a, 0xc8,             /* pxor xmm0, xmm1; cvtsi2sd xmm1, eax */
         0x48, 0x83, 0xc3, 0x07, 0x75, 0xdd,                         /* add rbx, 7; jnz to the first */
     };
-    enum { PML4 = 0x10000, PRESENT_USER = 7, LARGE = 1 << 7, STEPS = 60 };
-    const uint64_t tables[3] = { (PML4 + 0x1000) | PRESENT_USER, (PML4 + 0x2000) | PRESENT_USER, PRESENT_USER | LARGE };
-    const Case *t = data;
-    g_autoptr(GError) err = NULL;
 
     if (!kvm_usable()) {
         return;
     }
-    Bench *b = bench_checked(t->a, t->b);
-    X86Cpu *c = b->c[0];
-    for (unsigned i = 0; i < 3; i++) {
-        as_write(b->m->mem, PML4 + i * 0x1000, &tables[i], sizeof(tables[i]));
+    Bench *b = bench_64(data, code, sizeof(code), 3);
+    run_64(b);
+    g_assert_cmpuint(b->c[0]->regs[X86_RBX], >, 7 * STEPS_64 / 10 - 14);
+    bench_free(b);
+}
+
+/* An IRETQ to a null SS, as in Linux's ring 0: what is kept of it is the processor's affair. */
+static void null_stack_segment(gconstpointer data)
+{
+    static const uint8_t code[] = {
+        0x48, 0x89, 0xe0, 0x6a, 0x00, 0x50, 0x9c, 0x6a, 0x08,       /* mov rax, rsp; push 0; push rax; pushfq; push 8 */
+        0x48, 0x8d, 0x0d, 0x03, 0x00, 0x00, 0x00, 0x51,             /* lea rcx, [rip + 3]; push rcx */
+        0x48, 0xcf, 0x48, 0xff, 0xc3, 0xeb, 0xe8,                   /* iretq; inc rbx; jmp to the first */
+    };
+
+    if (!kvm_usable()) {
+        return;
     }
-    bench_load(b, code, sizeof(code));
-    c->cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
-    c->cr3 = PML4;
-    c->cr4 = CR4_PAE | CR4_OSFXSR;
-    c->efer = EFER_LME | EFER_LMA;
-    c->cpl = 3;
-    x86_seg_set(c, X86_CS, 0x2b, 0, ~0u, AR_P | AR_S | AR_CODE | AR_RW | AR_A | AR_L | AR_G | 3 << 5);
-    for (unsigned i = 0; i < X86_SEGS; i++) {
-        if (i != X86_CS) {
-            x86_seg_set(c, i, 0x23, 0, ~0u, AR_P | AR_S | AR_RW | AR_A | AR_DB | AR_G | 3 << 5);
-        }
-    }
-    c->tr = (X86Segment){ .selector = 0x40, .limit = 0xfff, .ar = AR_P | SYS_TSS32_BUSY | AR_G };   /* G is not kept */
-    c->regs[X86_R8] = 0x9e3779b97f4a7c15;
-    c->regs[X86_RBX] = 1;
-    x86_mode_changed(c);
-    b->a->ops->flush(b->a, &c->vcpu);
-    RunExit why = b->a->ops->run(b->a, &c->vcpu, STEPS, &err);
-    g_test_message("%s", err ? err->message : "they agree");
-    g_assert_no_error(err);
-    g_assert_cmpint(why, ==, RUN_BUDGET);
-    g_assert_cmpuint(c->regs[X86_RBX], >, 7 * STEPS / 10 - 14);
+    Bench *b = bench_64(data, code, sizeof(code), 0);
+    run_64(b);
+    g_assert_cmpuint(b->c[0]->regs[X86_RBX], >, 2);
+    g_assert_cmphex(b->c[0]->seg[X86_SS].selector, ==, 0);
     bench_free(b);
 }
 
@@ -227,6 +266,10 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < G_N_ELEMENTS(both); i++) {
         g_autofree char *name = g_strdup_printf("/kvm/check/%s-%s/ring3", both[i].a, both[i].b);
         g_test_add_data_func(name, &both[i], ring3);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(both); i++) {
+        g_autofree char *name = g_strdup_printf("/kvm/check/%s-%s/null-ss", both[i].a, both[i].b);
+        g_test_add_data_func(name, &both[i], null_stack_segment);
     }
     for (unsigned i = 0; i < G_N_ELEMENTS(both); i++) {
         g_autofree char *name = g_strdup_printf("/kvm/check/%s-%s/stopped-often", both[i].a, both[i].b);
