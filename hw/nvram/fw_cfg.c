@@ -29,8 +29,8 @@ enum { NAME_SIZE = 56, DIR_ENTRY = 64, MAX_FILES = 0x1000, KEY_BITS = 0xbfff };
 static const uint64_t DMA_SIGNATURE = 0x51454d5520434647;       /* "QEMU CFG", big-endian */
 
 typedef struct Item {
-    uint8_t *data;                      /* NULL: `len` bytes of the file `fd` from `part` on */
-    int fd;
+    uint8_t *data;                      /* NULL: `len` bytes of the file `fd` from `part` on ... */
+    int fd;                             /* ... negative: nothing */
     uint64_t part;
     uint32_t len;
     bool writable;
@@ -52,14 +52,23 @@ struct FwCfg {
 
 /* ---- items ---- */
 
-static void item_free(void *opaque)
+/* New contents: a copy of its own, or a file. */
+static void set_contents(Item *i, uint8_t *data, int fd, size_t len)
 {
-    Item *i = opaque;
-
     if (i->fd >= 0) {
         close(i->fd);
     }
     g_free(i->data);
+    i->data = data;
+    i->fd = fd;
+    i->len = len;
+}
+
+static void item_free(void *opaque)
+{
+    Item *i = opaque;
+
+    set_contents(i, NULL, -1, 0);
     g_free(i->name);
     g_free(i);
 }
@@ -84,11 +93,7 @@ static Item *get_item(FwCfg *f, uint16_t key)
 
 static void set_data(Item *i, const void *data, size_t len)
 {
-    uint8_t *copy = g_memdup2(data, len);       /* data may be the item's own */
-
-    g_free(i->data);
-    i->data = copy;
-    i->len = len;
+    set_contents(i, g_memdup2(data, len), -1, len);     /* data may be the item's own */
 }
 
 void fw_cfg_add_bytes(FwCfg *f, uint16_t key, const void *data, size_t len)
@@ -99,15 +104,15 @@ void fw_cfg_add_bytes(FwCfg *f, uint16_t key, const void *data, size_t len)
 
 bool fw_cfg_add_part(FwCfg *f, uint16_t key, const char *path, uint64_t offset, uint32_t len, GError **errp)
 {
-    Item *i = get_item(f, key);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-    i->fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (i->fd < 0) {
+    if (fd < 0) {
         error_set_errno(errp, errno, "cannot read %s", path);
         return false;
     }
+    Item *i = get_item(f, key);
+    set_contents(i, NULL, fd, len);
     i->part = offset;
-    i->len = len;
     return true;
 }
 

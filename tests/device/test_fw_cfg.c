@@ -165,6 +165,7 @@ static void test_part(void)
     g_assert_false(fw_cfg_add_part(b.f, 0x8100, path, 3, 6, &err));
     g_assert_nonnull(strstr(err->message, path));
     g_assert_true(g_file_set_contents(path, "abc0123456789", 13, NULL));
+    fw_cfg_add_string(b.f, 0x8101, "replaced");
     g_assert_true(fw_cfg_add_part(b.f, 0x8101, path, 3, 6, NULL));
     g_assert_cmphex(dma(&b, DESC, 0x8101u << 16 | DMA_SELECT | DMA_READ, 8, BUF), ==, 0);
     as_read(b.m->mem, BUF, buf, 8);
@@ -174,6 +175,10 @@ static void test_part(void)
     as_read(b.m->mem, BUF, buf, 8);
     g_assert_cmpmem(buf, 8, "01\0\0\0\0\0\0", 8);
     unlink(path);
+    fw_cfg_add_string(b.f, 0x8101, "once more");
+    g_assert_cmphex(dma(&b, DESC, 0x8101u << 16 | DMA_SELECT | DMA_READ, 8, BUF), ==, 0);
+    as_read(b.m->mem, BUF, buf, 8);
+    g_assert_cmpmem(buf, 8, "once mor", 8);
     bench_fini(&b);
 }
 
