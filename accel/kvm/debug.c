@@ -12,6 +12,15 @@
 #include "target/x86/exec.h"
 #include "util/error.h"
 
+/* What a kernel does is tried when somebody needs to know, and once. */
+static bool reports(Kvm *k, int *known, bool (*try)(int fd))
+{
+    if (*known < 0) {
+        *known = try(k->fd);
+    }
+    return *known;
+}
+
 bool kvm_set_breakpoint(Accel *a, uint64_t linear, bool on)
 {
     Kvm *k = (Kvm *)a;
@@ -24,9 +33,7 @@ bool kvm_set_breakpoint(Accel *a, uint64_t linear, bool on)
     }
     if (on) {
         g_array_append_val(k->breakpoints, linear);
-        if (k->reports_breakpoints < 0) {
-            k->reports_breakpoints = kvm_reports_breakpoints(k->fd);
-        }
+        reports(k, &k->reports_breakpoints, kvm_reports_breakpoints);
     }
     return true;
 }
@@ -112,11 +119,9 @@ const X86Watch *kvm_watches_hit(const KvmWatches *w, uint64_t dr6, const X86Watc
 bool kvm_set_watchpoints(Accel *a, const X86Watch *list, unsigned n, GError **errp)
 {
     Kvm *k = (Kvm *)a;
+    bool fits = kvm_watches_fit(&k->watches, list, n) && (!n || reports(k, &k->reports_accesses, kvm_reports_accesses));
+    bool ok = n <= X86_WATCHES;
 
-    if (n && k->reports_accesses < 0) {
-        k->reports_accesses = kvm_reports_accesses(k->fd);
-    }
-    bool fits = kvm_watches_fit(&k->watches, list, n) && (!n || k->reports_accesses), ok = n <= X86_WATCHES;
     if (!ok) {
         error_set(errp, "%u is the most that can be watched", X86_WATCHES);
     } else if (!fits && k->irqchip != KVM_IRQCHIP_NONE) {
@@ -191,14 +196,6 @@ static bool nothing_comes(const KvmVcpu *v)
         !e->nmi.pending && (vcpu->hold_interrupts || !(atomic_load(&vcpu->requests) & (VCPU_INTR | VCPU_NMI)));
 }
 
-static bool leaves_user_steps(Kvm *k)
-{
-    if (k->reports_user_steps < 0) {
-        k->reports_user_steps = kvm_reports_user_steps(k->fd);
-    }
-    return !k->reports_user_steps;
-}
-
 /* So that DR6.BS is from this step. */
 static bool clear_step_flag(KvmVcpu *v)
 {
@@ -221,7 +218,8 @@ void kvm_hide_idt(KvmVcpu *v)
         return;
     }
     v->hidden = (KvmHidden){ .dr6 = c->dr[6], .idt_limit = c->idt.limit };
-    v->hidden.by_dr6 = c->cpl == 3 && leaves_user_steps(v->kvm) && clear_step_flag(v);
+    v->hidden.by_dr6 = c->cpl == 3 && !reports(v->kvm, &v->kvm->reports_user_steps, kvm_reports_user_steps) &&
+        clear_step_flag(v);
     s.idt.limit = 0;
     v->hidden.on = kvm_ioctl(v->fd, KVM_SET_SREGS2, &s) >= 0;
     if (!v->before) {
