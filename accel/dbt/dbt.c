@@ -182,7 +182,7 @@ static bool unwound(EngineVcpu *ev, X86Cpu *c)
     }
     v->in_code = false;
     if (ev->key_bits & KEY_COUNTED) {
-        /* c->cur is the instruction, or dbt_run_slow()'s copy of it; given up, it comes again */
+        /* c->cur is the instruction, or what dbt_run_slow() has decoded of it; given up, it comes again */
         unsigned done = (v->slow || !c->cur ? v->calling : c->cur->number) + 1u;
         count_back(v, c, done - c->exc.again);
         c->insn_count += ev->left - (uint64_t)c->dbt.left;

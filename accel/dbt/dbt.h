@@ -92,11 +92,11 @@ typedef struct DbtVcpu {
     GArray *links;              /* of DbtLink: numbers are in the code */
     DbtJump *jump;              /* as many again are empty: for when there is a request */
     DbtSlow slow_ways[DBT_SLOW_WAYS];           /* by a hash of the DbtInsn's address: those that came last */
-    const uint8_t *code_end;    /* of that block's code, in the writable mapping: instructions for slow ways follow */
-    uint64_t handled;           /* of the block that was translated last: a bit for each instruction left to handlers */
-    unsigned calling;           /* number of the first instruction whose handler runs on behalf of translated code */
+    uint64_t handled;           /* of the block translated last: a bit for each instruction left to handlers ... */
+    const uint8_t *code_end;    /* ... and where its code ends, in the writable mapping: its DbtInsns follow */
+    unsigned calling;           /* number of the first instruction whose handler runs for translated code ... */
+    bool slow;                  /* ... and it is dbt_run_slow() that calls it */
     FILE *perfmap;              /* or NULL */
-    bool slow;                  /* ... it is dbt_run_slow() that calls it */
     bool in_code;               /* between `enter` and its return */
     struct {                    /* stubs that all code shares: x86_64/thunks.c */
         int (*enter)(X86Cpu *c, const void *code);

@@ -428,6 +428,8 @@ static void link_page(EngineVcpu *v, Block *b, hwaddr page)
     g_hash_table_insert(v->page_blocks, page_key(page), b);
 }
 
+static void *arena_end(EngineVcpu *v) { return v->arena + v->arena_used; }
+
 /* An array of n instructions: one that is free again, or a new one. */
 static X86Insn *take_insns(EngineVcpu *v, unsigned n)
 {
@@ -437,21 +439,21 @@ static X86Insn *take_insns(EngineVcpu *v, unsigned n)
         v->spare[n] = *(void **)spare;
         return spare;
     }
-    X86Insn *new = (X86Insn *)(void *)(v->arena + v->arena_used);
+    X86Insn *new = arena_end(v);
     v->arena_used += n * sizeof(X86Insn);
     return new;
 }
 
 X86Insn *blocks_room(EngineVcpu *v, unsigned most)
 {
-    return v->arena_used + most * sizeof(X86Insn) > ARENA_BYTES ? NULL : (X86Insn *)(void *)(v->arena + v->arena_used);
+    return v->arena_used + most * sizeof(X86Insn) > ARENA_BYTES ? NULL : arena_end(v);
 }
 
 void blocks_hold(EngineVcpu *v, Block *b, unsigned n)
 {
     *(void **)(void *)b->insns = v->spare[b->held];
     v->spare[b->held] = b->insns;
-    b->insns = (X86Insn *)(void *)(v->arena + v->arena_used);
+    b->insns = arena_end(v);
     b->held = n;
     v->arena_used += n * sizeof(X86Insn);
 }
@@ -468,7 +470,7 @@ static Block *build(EngineVcpu *v, uint64_t linear, uint32_t key, hwaddr gpa, co
     if (v->arena_used + most > ARENA_BYTES) {
         blocks_flush(v);
     }
-    Block *b = host ? (Block *)(void *)(v->arena + v->arena_used) : &v->outside;
+    Block *b = host ? arena_end(v) : &v->outside;
     *b = (Block){ .key = key, .gpa = gpa, .tail_page = NO_PAGE, .insns = v->work };
     if (host) {
         flag_page(v, gpa, s);

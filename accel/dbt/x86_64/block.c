@@ -524,13 +524,14 @@ static void end_of_calls(Trans *t, uint8_t **call)
     }
 }
 
-static void emit_body(Trans *t, uint64_t *handled)
+static void emit_body(Trans *t)
 {
     Block *b = t->b;
     uint8_t *call = NULL;
 
     t->at = (int32_t)(b->gpa & (PAGE_SIZE - 1));
     t->flags = FLAGS_AX;
+    t->v->handled = 0;
     for (t->i = 0; t->i < b->count && !t->e.full; t->i++) {
         t->in = &b->insns[t->i];
         t->next = t->at + t->in->len;
@@ -543,7 +544,7 @@ static void emit_body(Trans *t, uint64_t *handled)
         } else {
             back_to(t, &start);
             emit_handlers(t, &call);
-            *handled |= 1ull << t->i;
+            t->v->handled |= 1ull << t->i;
         }
         for (unsigned last = t->i + t->together - 1; ; t->i++) {
             t->resume[t->i] = t->ended ? NULL : t->e.p;
@@ -589,8 +590,7 @@ DbtResult dbt_translate(DbtVcpu *v, Block *b)
     uint8_t *entry = t.e.p;
     trans_tail_check(&t, &tail);
     uint8_t *no_budget = emit_count(&t);
-    v->handled = 0;
-    emit_body(&t, &v->handled);
+    emit_body(&t);
     emit_side_exits(&t);
     trans_share_misses(&t);
     trans_stack_misses(&t);
