@@ -7,8 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
-#include "accel/kvm.h"
+#include "accel/accel.h"
 #include "compare.h"
 #include "encode.h"
 #include "engine.h"
@@ -53,9 +52,22 @@ typedef struct Check {
     Forms *forms;
     GTree *tally;                       /* by mnemonic */
     bool avx512;                        /* of all processors in guests */
+    bool kvm_judged;
+    GError *kvm_poor;                   /* judge_kvm() */
     unsigned examples;
     uint64_t cases;
 } Check;
+
+/* As a start without -accel does, and once: why the hardware does not run ring 0, too; NULL: it does. */
+static const GError *judge_kvm(Check *k)
+{
+    if (!k->kvm_judged) {
+        g_autoptr(KeyVals) none = keyvals_parse("", NULL, (const KeySpec[]){ { NULL } }, NULL);
+        accel_kvm.probe(none, &k->kvm_poor);
+        k->kvm_judged = true;
+    }
+    return k->kvm_poor;
+}
 
 static void list_pairs(Check *k)
 {
@@ -213,27 +225,14 @@ static gboolean print_gaps(gpointer name, gpointer value, gpointer opaque)
     return false;
 }
 
-/* Whose ring 0 the cases' exceptions are delivered to. */
-static void say_what_kvm_is(void)
-{
-    KvmQuality q = { -1, -1 };
-    int fd = kvm_open_device(KVM_DEVICE, NULL);
-    g_autofree char *why = fd >= 0 && kvm_quality(fd, false, &q, NULL) ? kvm_why_poor(&q) : NULL;
-
-    if (fd >= 0) {
-        close(fd);
-        printf("%s\n", why ? why : "kvm: the hardware runs ring 0, too");
-    }
-}
-
 /* True: all agree. */
-static bool print_matrix(const Check *k, bool all)
+static bool print_matrix(Check *k, bool all)
 {
     Printing q = { k, all, { 0 } };
     bool good = k->cases > 0;
 
     if (k->wanted[KVM]) {
-        say_what_kvm_is();
+        printf("%s\n", judge_kvm(k) ? k->kvm_poor->message : "kvm: the hardware runs ring 0, too");
     }
     printf("%-16s %10s", "instruction", "cases");
     for (unsigned p = 0; p < k->pairs; p++) {
@@ -283,20 +282,13 @@ static bool want_engines(Check *k, const char *list, GError **errp)
 }
 
 /* Without --engines: kvm only where it is as good as silicon, and else why not. */
-static const char *usual_engines(void)
+static const char *usual_engines(Check *k)
 {
-    g_autoptr(GError) err = NULL;
-    KvmQuality q = { -1, -1 };
-    int fd = kvm_open_device(KVM_DEVICE, &err);
-    g_autofree char *why = fd >= 0 && kvm_quality(fd, false, &q, &err) ? kvm_why_poor(&q) : NULL;
-
-    if (fd >= 0) {
-        close(fd);
+    if (judge_kvm(k)) {
+        printf("without kvm: %s\n", k->kvm_poor->message);
+        return "native,interp,dbt";
     }
-    if (err || why) {
-        printf("without kvm: %s\n", err ? err->message : why);
-    }
-    return err || why ? "native,interp,dbt" : "native,kvm,interp,dbt";
+    return "native,kvm,interp,dbt";
 }
 
 /* KVM has been asked for, or seen to be there. */
@@ -413,8 +405,9 @@ int main(int argc, char **argv)
     int status = BAD_LINE;
 
     if (!options_parse(&o, "- instructions by several engines, compared", entries, argc, argv, &err)
-        || !want_engines(&k, engines ? engines : usual_engines(), &err)) {
+        || !want_engines(&k, engines ? engines : usual_engines(&k), &err)) {
         fprintf(stderr, "tinamou-crosscheck: %s\n", err->message);
+        g_clear_error(&k.kvm_poor);
         options_clear(&o);
         return status;
     }
@@ -425,6 +418,7 @@ int main(int argc, char **argv)
         fprintf(status == SKIPPED ? stdout : stderr, "tinamou-crosscheck: %s\n", err->message);
     }
     close_engines(&k);
+    g_clear_error(&k.kvm_poor);
     g_tree_destroy(k.tally);
     options_clear(&o);
     return status;
