@@ -40,6 +40,14 @@ kernel_package()
     echo "$name"
 }
 
+# pack FILE: the folder initramfs, which goes
+pack()
+{
+    (cd initramfs && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0) | gzip -9n >"$1.new"
+    mv "$1.new" "$1"
+    rm -rf initramfs
+}
+
 # initramfs FILE BUSYBOX [MODULE...]: busybox, modules, and scripts/guest-init as /init
 initramfs()
 {
@@ -53,9 +61,7 @@ initramfs()
     [ $# = 0 ] || cp "$@" initramfs/modules/
     cp "$scripts/guest-init" initramfs/init
     chmod 755 initramfs/init initramfs/bin/busybox
-    (cd initramfs && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0) | gzip -9n >"$file.new"
-    mv "$file.new" "$file"
-    rm -rf initramfs
+    pack "$file"
 }
 
 # isolinux_iso FILE FOLDER: a bootable CD of the folder, which has its isolinux.cfg
@@ -137,9 +143,8 @@ initrd32()
     mkdir -p initramfs/dev initramfs/proc initramfs/sys initramfs/tmp
     cp "$scripts/guest-init" initramfs/init
     chmod 755 initramfs/init
-    (cd initramfs && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0) | gzip -9n >initrd32.gz.new
-    mv initrd32.gz.new initrd32.gz
-    rm -rf initramfs installer32.gz
+    pack initrd32.gz
+    rm installer32.gz
 }
 
 make_grub()
@@ -169,9 +174,7 @@ make_kvmhost()
     cp packages/busybox-static/bin/busybox initramfs/bin/
     cp "$scripts/kvm-host-init" initramfs/init
     chmod 755 initramfs/init
-    (cd initramfs && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0) | gzip -9n >kvmhost.gz.new
-    mv kvmhost.gz.new kvmhost.gz
-    rm -rf initramfs
+    pack kvmhost.gz
 }
 
 for what; do

@@ -20,10 +20,19 @@ shift
 "$scripts/guests.sh" "$dir" kvmhost >&2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+
+# quote WORD: for the shell
+quote()
 {
-    printf 'cd %s\n' "$(printf %s "$PWD" | sed "s/'/'\\\\''/g; s/^/'/; s/\$/'/")"
+    printf " '%s'" "$(printf %s "$1" | sed "s/'/'\\\\''/g")"
+}
+
+{
+    printf cd
+    quote "$PWD"
+    echo
     for argument; do
-        printf " '%s'" "$(printf %s "$argument" | sed "s/'/'\\\\''/g")"
+        quote "$argument"
     done
     echo
 } >"$work/command"
