@@ -10,13 +10,19 @@ import subprocess
 import sys
 
 
+def missing(guests):
+    """Why scripts/kvm-host.sh cannot make its machine; None: it can."""
+    if not shutil.which('qemu-system-x86_64'):
+        return 'qemu-system-x86_64 is missing (package qemu-system-x86)'
+    if not os.path.exists(f'{guests}/kvmhost.gz'):
+        return f'{guests}/kvmhost.gz is missing (make check makes it with scripts/guests.sh)'
+    return None
+
+
 def main(kvm_host, guests, build):
-    missing = next((f'{program} is missing' for program in ('qemu-system-x86_64', 'meson') if not shutil.which(program)),
-                   None)
-    if not missing and not os.path.exists(f'{guests}/kvmhost.gz'):
-        missing = f'{guests}/kvmhost.gz is missing (make check makes it with scripts/guests.sh)'
-    if missing:
-        print(f'skipped: {missing}')
+    why = missing(guests)
+    if why:
+        print(f'skipped: {why}')
         return 77
     # Not to the serial port at once: meson would take it for a terminal.
     tests = (f'meson test -C "{build}" --no-rebuild --suite kvm --num-processes 1 --timeout-multiplier 3 --print-errorlogs'
@@ -24,4 +30,5 @@ def main(kvm_host, guests, build):
     return subprocess.call([kvm_host, guests, 'sh', '-c', tests])
 
 
-sys.exit(main(*sys.argv[1:]))
+if __name__ == '__main__':
+    sys.exit(main(*sys.argv[1:]))

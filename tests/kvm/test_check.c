@@ -253,31 +253,21 @@ int main(int argc, char **argv)
         { "kvm", "interp", "protected" }, { "dbt", "kvm", "long" },
     };
     static const Case both[] = { { "interp", "kvm" }, { "kvm", "dbt" } };
+    static const struct { const char *name; GTestDataFunc fn; } tests[] = {
+        { "awkward", awkward }, { "ring3", ring3 }, { "null-ss", null_stack_segment },
+        { "stopped-often", stopped_often }, { "signalled-often", signalled_often },
+    };
 
     g_test_init(&argc, &argv, NULL);
     for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autofree char *name = g_strdup_printf("/kvm/check/%s-%s/%s", cases[i].a, cases[i].b, cases[i].program);
         g_test_add_data_func(name, &cases[i], agree);
     }
-    for (unsigned i = 0; i < G_N_ELEMENTS(both); i++) {
-        g_autofree char *name = g_strdup_printf("/kvm/check/%s-%s/awkward", both[i].a, both[i].b);
-        g_test_add_data_func(name, &both[i], awkward);
-    }
-    for (unsigned i = 0; i < G_N_ELEMENTS(both); i++) {
-        g_autofree char *name = g_strdup_printf("/kvm/check/%s-%s/ring3", both[i].a, both[i].b);
-        g_test_add_data_func(name, &both[i], ring3);
-    }
-    for (unsigned i = 0; i < G_N_ELEMENTS(both); i++) {
-        g_autofree char *name = g_strdup_printf("/kvm/check/%s-%s/null-ss", both[i].a, both[i].b);
-        g_test_add_data_func(name, &both[i], null_stack_segment);
-    }
-    for (unsigned i = 0; i < G_N_ELEMENTS(both); i++) {
-        g_autofree char *name = g_strdup_printf("/kvm/check/%s-%s/stopped-often", both[i].a, both[i].b);
-        g_test_add_data_func(name, &both[i], stopped_often);
-    }
-    for (unsigned i = 0; i < G_N_ELEMENTS(both); i++) {
-        g_autofree char *name = g_strdup_printf("/kvm/check/%s-%s/signalled-often", both[i].a, both[i].b);
-        g_test_add_data_func(name, &both[i], signalled_often);
+    for (unsigned i = 0; i < G_N_ELEMENTS(tests) * G_N_ELEMENTS(both); i++) {
+        const Case *sides = &both[i % G_N_ELEMENTS(both)];
+        const char *test = tests[i / G_N_ELEMENTS(both)].name;
+        g_autofree char *name = g_strdup_printf("/kvm/check/%s-%s/%s", sides->a, sides->b, test);
+        g_test_add_data_func(name, sides, tests[i / G_N_ELEMENTS(both)].fn);
     }
     g_test_add_func("/kvm/check/two-of-them", two_of_them);
     return g_test_run();

@@ -7,9 +7,12 @@ skipped, with the reason.
 Usage: crosscheck_kvm.py CROSSCHECK [CASE | --on-svm KVM_HOST_SH GUESTS]
 """
 import os
-import shutil
+import pathlib
 import subprocess
 import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / 'kvm'))
+from on_svm import missing
 
 # Where QEMU 7.2 ends itself, or its processor does not do the same twice.  With AVX it ends itself at VEX.L of a scalar
 # instruction; with SMAP an IRET of ring 3, which reads its stack by the right of ring 0, kills the host's kernel; with
@@ -56,10 +59,9 @@ def here(crosscheck, case):
 
 
 def on_svm(crosscheck, kvm_host, guests):
-    missing = next((what for what in ('qemu-system-x86_64', f'{guests}/kvmhost.gz')
-                    if not shutil.which(what) and not os.path.exists(what)), None)
-    if missing:
-        print(f'skipped: {missing} is missing (make check makes the latter with scripts/guests.sh)')
+    why = missing(guests)
+    if why:
+        print(f'skipped: {why}')
         return 77
     command = (f'for i in 1 2 3; do "{crosscheck}" --engines native,kvm --bits 64 --seconds 10 '
                f"--rows '^(?!({'|'.join(TCG_LEFT_OUT)})$)'; done")
